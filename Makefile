@@ -1,0 +1,43 @@
+# make demo: a photograph through npeg, beside JPEG, WebP and AVIF.   make test: the tests.
+# make check: format, lint, types, tests.   Every target sets up what it needs in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format fuzz clean
+
+demo: .venv/user
+	$(BIN)/python -m npeg.demo --out demo
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+fuzz: .venv/dev
+	$(BIN)/python tests/fuzz_decoder.py --minutes 10
+
+clean:
+	rm -rf .venv demo build *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# What a user installs, and the bench that draws the demo's comparison.
+.venv/user: .venv/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --editable ".[bench]"
+	touch $@
+
+# PyTorch first and from its own version: any other request may bring gigabytes of GPU packages.
+.venv/dev: .venv/user
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --editable ".[bench,train,dev]"
+	touch $@

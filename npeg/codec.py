@@ -1,0 +1,249 @@
+"""Pixels to a .npeg file and back: encode and decode, facing each other.
+
+Enters or leaves: uint8 pixels, (H, W, 3) RGB or (H, W) grey, and the bytes of a file.
+
+Symbols follow the hyper-latents alone: their probability tables come from integers, so every
+decoder reads the same symbols. Means come from float networks and are only added, so machines
+may differ by a rounding of a pixel, never more.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import container, entropy, networks
+from .container import Header
+from .errors import InputError
+from .networks import Model
+
+LATENT = 16  # pixels a latent covers in each direction
+HYPER = 64  # pixels a hyper-latent covers
+HALO = 64  # pixels around a tile that the image transforms see: more than the synthesis reaches
+MAX_SYMBOL = entropy.MAX_MAGNITUDE
+
+T = TypeVar("T", bound=np.generic)
+Pixels = NDArray[np.uint8]
+Float = NDArray[np.float32]
+
+
+def encode_pixels(pixels: Pixels, level: int, tile_size: int = 1024) -> bytes:
+    """Encode an image into a .npeg file.
+
+    Args:
+        pixels: uint8, (H, W, 3) sRGB or (H, W) grey.
+        level: twice the quality, 0..200.
+        tile_size: side of the independently coded tiles in pixels, a multiple of 64.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        LimitError: the image is too large.
+        InputError: not such an array, or the level is out of range.
+    """
+    return _encode(pixels, level, tile_size)[0]
+
+
+def encode_with_reconstruction(
+    pixels: Pixels, level: int, tile_size: int = 1024
+) -> tuple[bytes, Pixels]:
+    """Encode an image; return the file and what `decode_pixels` makes of it on this machine."""
+    data, header, latents = _encode(pixels, level, tile_size)
+    return data, _to_pixels(networks.load(header.model_id), latents, header)
+
+
+def decode_pixels(data: bytes) -> Pixels:
+    """Decode a .npeg file.
+
+    Args:
+        data: the bytes of a whole file.
+
+    Returns:
+        uint8 pixels, (H, W, 3) sRGB or (H, W) grey.
+
+    Raises:
+        FormatError: the bytes are not a valid file, or need a model that is not there.
+        LimitError: larger than a decoder may allocate.
+    """
+    header, payloads = container.read_tiles(data)
+    model = networks.load(header.model_id)
+    latents = [
+        _decode_tile(model, payload, tile, header.level)
+        for payload, tile in zip(payloads, tiles_of(header), strict=True)
+    ]
+    return _to_pixels(model, latents, header)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of the image in pixels: rows top..bottom, columns left..right."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def latent_shape(self) -> tuple[int, int]:
+        """Return how many latents cover the tile, (h, w)."""
+        return -(-(self.bottom - self.top) // LATENT), -(-(self.right - self.left) // LATENT)
+
+
+def tiles_of(header: Header) -> Iterator[Tile]:
+    """Yield the tiles of an image in raster order."""
+    size = header.tile_size
+    for top in range(0, header.height, size):
+        for left in range(0, header.width, size):
+            bottom, right = min(top + size, header.height), min(left + size, header.width)
+            yield Tile(top, bottom, left, right)
+
+
+def _header_for(pixels: Pixels, level: int, tile_size: int) -> Header:
+    grey_or_rgb = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
+    if pixels.dtype != np.uint8 or not grey_or_rgb or not pixels.size:
+        raise InputError(f"pixels are {pixels.dtype} {pixels.shape}, expected uint8 (H, W[, 3])")
+    if not 0 <= level < container.LEVELS:
+        raise InputError(f"quality is {level / 2:g}, expected 0 to 100")
+    height, width = pixels.shape[:2]
+    container.check_size(width, height)
+    return Header(
+        model_id=networks.DEFAULT_MODEL,
+        level=level,
+        width=width,
+        height=height,
+        channels=1 if pixels.ndim == 2 else 3,
+        tile_size=tile_size,
+    )
+
+
+def _encode(pixels: Pixels, level: int, tile_size: int) -> tuple[bytes, Header, list[Float]]:
+    """Return the file, its header and the decoded latents of each tile."""
+    header = _header_for(pixels, level, tile_size)
+    model = networks.load(header.model_id)
+    rgb = pixels if header.channels == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    payloads, latents = [], []
+    for tile in tiles_of(header):
+        y, z = _analyse(model, rgb, tile, level)
+        payload, y_hat = _encode_tile(model, y, z, level)
+        payloads.append(payload)
+        latents.append(y_hat)
+    return container.write(header, payloads), header, latents
+
+
+def _to_pixels(model: Model, latents: list[Float], header: Header) -> Pixels:
+    """Return the image that the tiles' latents stand for, in the file's channels."""
+    rgb = synthesise(model, latents, list(tiles_of(header)), header)
+    if header.channels == 3:
+        return rgb
+    return ((rgb.astype(np.uint16).sum(axis=2) + 1) // 3).astype(np.uint8)  # rounded mean
+
+
+def _analyse(model: Model, rgb: Pixels, tile: Tile, level: int) -> tuple[Float, Float]:
+    """Run the analysis on a tile and a halo around it; return y and z of the tile alone."""
+    height, width = rgb.shape[:2]
+    top, left = max(tile.top - HALO, 0), max(tile.left - HALO, 0)
+    bottom, right = min(tile.bottom + HALO, height), min(tile.right + HALO, width)
+    window = rgb[top:bottom, left:right]
+    padding = ((0, -window.shape[0] % HYPER), (0, -window.shape[1] % HYPER), (0, 0))
+    y, z = model.analysis(np.pad(window, padding, mode="edge"), level)
+    h, w = tile.latent_shape()
+    y0, x0 = (tile.top - top) // LATENT, (tile.left - left) // LATENT
+    z0, u0 = (tile.top - top) // HYPER, (tile.left - left) // HYPER
+    return y[:, y0 : y0 + h, x0 : x0 + w], z[:, z0 : z0 + -(-h // 4), u0 : u0 + -(-w // 4)]
+
+
+def _encode_tile(model: Model, y: Float, z: Float, level: int) -> tuple[bytes, Float]:
+    """Quantise and code a tile's y (M, h, w) and z (Z, h/4, w/4); return payload and y_hat."""
+    z_hat = np.clip(np.rint(z), -MAX_SYMBOL, MAX_SYMBOL)
+    indexes = _crop(model.scale_indexes(z_hat, level), y.shape[1:])
+    coded: NDArray[np.bool_] = indexes >= model.first_coded
+    anchor = _checkerboard(y.shape[1:])
+    psi, means = _crop_all(model.anchor_means(z_hat, level), y.shape[1:])
+    symbols = _quantise(y, means, coded & anchor)
+    anchors = (symbols + means) * anchor
+    means = model.context_means(psi, anchors, level)
+    others = _quantise(y, means, coded & ~anchor)
+    symbols += others
+    groups: list[tuple[NDArray[Any], NDArray[Any]]] = [
+        (z_hat.astype(np.int32).ravel(), _index_z(model, z_hat.shape, level)),
+        (symbols[coded].astype(np.int32), indexes[coded]),
+    ]
+    return entropy.encode(groups, model.tables), np.where(anchor, anchors, others + means)
+
+
+def _decode_tile(model: Model, payload: bytes, tile: Tile, level: int) -> Float:
+    """Return the decoded latents y_hat (M, h, w) of a tile."""
+    z_hat, symbols, _ = read_symbols(model, payload, tile, level)
+    anchor = _checkerboard(symbols.shape[1:])
+    psi, means = _crop_all(model.anchor_means(z_hat, level), symbols.shape[1:])
+    anchors = (symbols + means) * anchor
+    means = model.context_means(psi, anchors, level)
+    return np.where(anchor, anchors, symbols + means)
+
+
+def read_symbols(
+    model: Model, payload: bytes, tile: Tile, level: int
+) -> tuple[Float, Float, NDArray[np.uint8]]:
+    """Entropy-decode a tile: exact, whatever the machine.
+
+    Returns:
+        z_hat (Z, h/4, w/4), the latents' symbols (M, h, w) and their table indexes (M, h, w).
+
+    Raises:
+        FormatError: the payload does not hold these symbols.
+    """
+    h, w = tile.latent_shape()
+    decoder = entropy.Decoder(payload, model.tables)
+    shape_z = (model.hyper_latents, -(-h // 4), -(-w // 4))
+    z_hat = decoder.decode(_index_z(model, shape_z, level)).reshape(shape_z).astype(np.float32)
+    indexes = _crop(model.scale_indexes(z_hat, level), (h, w))
+    coded = indexes >= model.first_coded
+    symbols = np.zeros(indexes.shape, np.float32)
+    symbols[coded] = decoder.decode(indexes[coded], last=True)
+    return z_hat, symbols, indexes
+
+
+def synthesise(model: Model, latents: list[Float], tiles: list[Tile], header: Header) -> Pixels:
+    """Run the synthesis tile by tile, each with a halo of its neighbours' latents: no seams."""
+    h, w = -(-header.height // LATENT), -(-header.width // LATENT)
+    y_hat = np.empty((latents[0].shape[0], h, w), np.float32)
+    for tile, part in zip(tiles, latents, strict=True):
+        y0, x0 = tile.top // LATENT, tile.left // LATENT
+        y_hat[:, y0 : y0 + part.shape[1], x0 : x0 + part.shape[2]] = part
+    rgb = np.empty((header.height, header.width, 3), np.uint8)
+    for tile in tiles:
+        top, left = max(tile.top - HALO, 0), max(tile.left - HALO, 0)
+        rows = slice(top // LATENT, -(-(tile.bottom + HALO) // LATENT))
+        columns = slice(left // LATENT, -(-(tile.right + HALO) // LATENT))
+        window = model.synthesis(y_hat[:, rows, columns], header.level)
+        rgb[tile.top : tile.bottom, tile.left : tile.right] = window[
+            tile.top - top : tile.bottom - top, tile.left - left : tile.right - left
+        ]
+    return rgb
+
+
+def _quantise(y: Float, means: Float, coded: NDArray[np.bool_]) -> Float:
+    """Return the symbols round(y - mean) where they are coded, 0 elsewhere."""
+    return np.clip(np.rint(y - means), -MAX_SYMBOL, MAX_SYMBOL) * coded
+
+
+def _checkerboard(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return where the anchors are, (h, w): row + column is even."""
+    i, j = np.indices(shape, sparse=True)
+    return (i + j) % 2 == 0
+
+
+def _crop(array: NDArray[T], shape: tuple[int, ...]) -> NDArray[T]:
+    """Cut the last two axes to (h, w): the heads work on whole hyper-latents."""
+    return array[..., : shape[0], : shape[1]]
+
+
+def _crop_all(arrays: tuple[Float, ...], shape: tuple[int, ...]) -> tuple[Float, ...]:
+    return tuple(_crop(array, shape) for array in arrays)
+
+
+def _index_z(model: Model, shape: tuple[int, ...], level: int) -> NDArray[np.int32]:
+    """Return the table index of every hyper-latent, flat: one a channel."""
+    return np.repeat(model.index_z(level), shape[1] * shape[2])

@@ -1,0 +1,205 @@
+"""The .npeg file: header, sections, CRC-32.  A transcription of SPEC.md, sections 2 and 3.
+
+Bytes enter, checked fields and payloads leave; this module knows no pixels and no networks.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .errors import FormatError, LimitError
+
+MAGIC = b"NPEG"
+VERSION = 1
+LEVELS = 201  # the quality byte: 0..200, in half steps of the user's 0..100
+TILE_UNIT = 64  # the hyper-latents' stride, in pixels
+MAX_TILE_UNITS = 32  # tiles of at most 2048x2048 pixels bound what one payload can ask for
+MAX_PIXELS = 1 << 26  # what one file can ask a decoder for: 64 Mpx, 192 MiB of RGB
+BIT_DEPTHS = {0: 8}
+CHANNELS = {0: 1, 1: 3}
+
+# magic, version, model, level, layout, width and height of 3 bytes, tile units, reserved
+_FIELDS = struct.Struct("<4sBBBB3s3sBB")
+_CRC = struct.Struct("<I")
+_SECTION = struct.Struct("<cII")  # type, length, CRC-32 of type, length and payload
+HEADER_SIZE = _FIELDS.size + _CRC.size
+TILE = b"T"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What every .npeg file says first."""
+
+    model_id: int
+    level: int
+    width: int
+    height: int
+    channels: int = 3
+    bit_depth: int = 8
+    tile_size: int = 1024
+    version: int = VERSION
+
+    @property
+    def quality(self) -> float:
+        """The user's quality, 0..100."""
+        return self.level / 2
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles cover the image, in raster order."""
+        return -(-self.width // self.tile_size) * -(-self.height // self.tile_size)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section's type letter and the size of its payload in bytes."""
+
+    type: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Info:
+    """A verified file: its header, its sections and its size."""
+
+    header: Header
+    sections: tuple[Section, ...]
+    size_bytes: int
+
+    @property
+    def rate_bpp(self) -> float:
+        """Bits of the whole file a pixel."""
+        return 8 * self.size_bytes / (self.header.width * self.header.height)
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise LimitError unless the format can hold an image of this size."""
+    if width * height > MAX_PIXELS:
+        raise LimitError(
+            f"image is {width}x{height} pixels, at most {MAX_PIXELS >> 20} Mpx are supported so far"
+        )
+
+
+def pack_header(header: Header) -> bytes:
+    """Return the HEADER_SIZE bytes of a header."""
+    layout = {v: k for k, v in CHANNELS.items()}[header.channels]
+    depth = {v: k for k, v in BIT_DEPTHS.items()}[header.bit_depth]
+    fields = _FIELDS.pack(
+        MAGIC,
+        header.version,
+        header.model_id,
+        header.level,
+        layout | depth << 4,
+        header.width.to_bytes(3, "little"),
+        header.height.to_bytes(3, "little"),
+        header.tile_size // TILE_UNIT,
+        0,
+    )
+    return fields + _CRC.pack(zlib.crc32(fields))
+
+
+def read_header(data: bytes) -> Header:
+    """Parse and check the header; later bytes are not looked at.
+
+    Args:
+        data: at least the first HEADER_SIZE bytes of a file.
+
+    Raises:
+        FormatError: not an NPEG file, a newer version, damaged or forged.
+        LimitError: larger than a decoder may allocate.
+    """
+    if data[:4] != MAGIC:
+        raise FormatError(f"not an NPEG file: starts with {data[:4].hex() or 'nothing'}")
+    if len(data) >= 5 and data[4] != VERSION:
+        raise FormatError(f"NPEG version {data[4]}, this decoder reads version {VERSION}")
+    if len(data) < HEADER_SIZE:
+        raise FormatError(f"truncated: {len(data)} bytes, the header alone has {HEADER_SIZE}")
+    fields = data[: _FIELDS.size]
+    _, version, model_id, level, layout, *sides, units, reserved = _FIELDS.unpack(fields)
+    width, height = (int.from_bytes(side, "little") for side in sides)
+    (crc,) = _CRC.unpack_from(data, _FIELDS.size)
+    if crc != zlib.crc32(fields):
+        raise FormatError(f"header is damaged: CRC-32 {zlib.crc32(fields):08x}, written {crc:08x}")
+    if level >= LEVELS:
+        raise FormatError(f"quality byte is {level}, at most {LEVELS - 1} is defined")
+    if layout & 15 not in CHANNELS or layout >> 4 not in BIT_DEPTHS or reserved:
+        raise FormatError(f"layout {layout:02x} and reserved byte {reserved:02x} are not defined")
+    if not (width and height and 1 <= units <= MAX_TILE_UNITS):
+        raise FormatError(f"image of {width}x{height} pixels in tiles of {units * TILE_UNIT}")
+    check_size(width, height)
+    return Header(
+        model_id=model_id,
+        level=level,
+        width=width,
+        height=height,
+        channels=CHANNELS[layout & 15],
+        bit_depth=BIT_DEPTHS[layout >> 4],
+        tile_size=units * TILE_UNIT,
+        version=version,
+    )
+
+
+def pack_section(kind: bytes, payload: bytes) -> bytes:
+    """Return one section: type, length, CRC-32, payload."""
+    head = kind + _CRC.pack(len(payload))
+    return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
+
+
+def _sections(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (type, payload) of each section after the header, verified."""
+    at = HEADER_SIZE
+    while at < len(data):
+        if len(data) - at < _SECTION.size:
+            raise FormatError(f"truncated: {len(data) - at} bytes at {at}, a section has 9 or more")
+        kind, length, crc = _SECTION.unpack_from(data, at)
+        payload = data[at + _SECTION.size : at + _SECTION.size + length]
+        if len(payload) < length:
+            raise FormatError(f"truncated: section at {at} has {len(payload)} of {length} bytes")
+        actual = zlib.crc32(payload, zlib.crc32(data[at : at + 5]))
+        if actual != crc:
+            raise FormatError(f"section at {at} is damaged: CRC-32 {actual:08x}, written {crc:08x}")
+        yield kind, payload
+        at += _SECTION.size + length
+
+
+def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
+    """Parse a whole file into its header and its (type, payload) sections.
+
+    A section of a type this version does not know is skipped when its letter is lower case
+    (it is not needed for the pixels), and refused when it is upper case.
+
+    Raises:
+        FormatError: truncated, damaged, a needed section is unknown, or tiles are missing.
+    """
+    header = read_header(data)
+    sections = list(_sections(data))
+    for kind, _ in sections:
+        if kind != TILE and not kind.islower():
+            raise FormatError(
+                f"section type {chr(kind[0])!r} is not known and needed for the pixels"
+            )
+    tiles = [i for i, (kind, _) in enumerate(sections) if kind == TILE]
+    if len(tiles) != header.tiles:
+        raise FormatError(f"truncated: {len(tiles)} of {header.tiles} tiles are there")
+    if tiles[-1] != len(sections) - 1:
+        raise FormatError("sections follow the last tile, which ends a file")
+    return header, sections
+
+
+def read_tiles(data: bytes) -> tuple[Header, list[bytes]]:
+    """Return the header and the payload of each tile in raster order."""
+    header, sections = read_sections(data)
+    return header, [payload for kind, payload in sections if kind == TILE]
+
+
+def write(header: Header, tiles: list[bytes]) -> bytes:
+    """Return a whole file."""
+    return pack_header(header) + b"".join(pack_section(TILE, payload) for payload in tiles)
+
+
+def info(data: bytes) -> Info:
+    """Verify a whole file's structure and CRCs and describe it, without decoding pixels."""
+    header, sections = read_sections(data)
+    described = tuple(Section(kind.decode("latin-1"), len(p)) for kind, p in sections)
+    return Info(header, described, len(data))

@@ -1,0 +1,154 @@
+"""Model id to inference sessions and entropy tables.
+
+Ids are written by hand and never renumbered; a file names the id it was encoded with.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from .container import LEVELS
+from .entropy import Tables
+from .errors import FormatError
+
+MODELS = {1: "first"}  # model id -> folder below models/
+DEFAULT_MODEL = 1
+FOLDER = Path(__file__).parent / "models"
+
+Float = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+
+def thread_count() -> int:
+    """Return how many threads a session may use: NPEG_THREADS, else the usable cores."""
+    if "NPEG_THREADS" in os.environ:
+        return int(os.environ["NPEG_THREADS"])
+    if hasattr(os, "sched_getaffinity"):  # Linux: what this process may use
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """One shipped set of networks: latents scaled by the quality go in and out.
+
+    Every method takes one image or tile; t is the quality in [0, 1], level its byte.
+    """
+
+    folder: Path
+    threads: int
+
+    def _session(self, name: str) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3
+        # spinning threads of five sessions would fight over the cores
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        path = self.folder / f"{name}.onnx"
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    @cached_property
+    def _analysis(self) -> ort.InferenceSession:
+        return self._session("analysis")
+
+    @cached_property
+    def _scale_head(self) -> ort.InferenceSession:
+        return self._session("scale_head")
+
+    @cached_property
+    def _mean_head(self) -> ort.InferenceSession:
+        return self._session("mean_head")
+
+    @cached_property
+    def _context(self) -> ort.InferenceSession:
+        return self._session("context")
+
+    @cached_property
+    def _synthesis(self) -> ort.InferenceSession:
+        return self._session("synthesis")
+
+    @cached_property
+    def _entropy(self) -> dict[str, NDArray[np.int32]]:
+        with np.load(self.folder / "entropy.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The probability tables of the bitstream."""
+        return Tables(self._entropy["tables"])
+
+    @cached_property
+    def first_coded(self) -> int:
+        """Latents whose table index is lower are not coded; their symbol is 0."""
+        return int(self._entropy["first_coded"])
+
+    @property
+    def hyper_latents(self) -> int:
+        """Z, the number of hyper-latent channels."""
+        return int(self._entropy["index_z"].shape[1])
+
+    def index_z(self, level: int) -> NDArray[np.int32]:
+        """Return the table index of each hyper-latent channel, (Z,)."""
+        return self._entropy["index_z"][level]
+
+    def analysis(self, pixels: Pixels, level: int) -> tuple[Float, Float]:
+        """(H, W, 3), sides multiples of 64, to y (M, H/16, W/16) and z (Z, H/64, W/64)."""
+        y, z = self._analysis.run(None, {"pixels": pixels[None], "t": _t(level)})
+        return y[0], z[0]
+
+    def scale_indexes(self, z_hat: Float, level: int) -> Pixels:
+        """z_hat (Z, h, w), integers, to table indexes (M, 4h, 4w), the same on every machine."""
+        inputs = {
+            "z_hat": z_hat[None],
+            "multiplier": self._row("multiplier_z", level),
+            "offset": self._row("offset_y", level),
+        }
+        indexes: Pixels = self._scale_head.run(None, inputs)[0][0]
+        return indexes
+
+    def anchor_means(self, z_hat: Float, level: int) -> tuple[Float, Float]:
+        """z_hat (Z, h, w) to features psi (1, C, 4h, 4w) and means (M, 4h, 4w)."""
+        psi, means = self._mean_head.run(None, {"z_hat": z_hat[None], "t": _t(level)})
+        return psi, means[0]
+
+    def context_means(self, psi: Float, anchors: Float, level: int) -> Float:
+        """psi (1, C, h, w) and anchors (M, h, w), zero elsewhere, to means (M, h, w)."""
+        inputs = {"psi": psi, "anchors": anchors[None], "t": _t(level)}
+        means: Float = self._context.run(None, inputs)[0][0]
+        return means
+
+    def synthesis(self, y_hat: Float, level: int) -> Pixels:
+        """y_hat (M, h, w) to pixels (16h, 16w, 3)."""
+        inputs = {"y_hat": y_hat[None], "t": _t(level)}
+        pixels: Pixels = self._synthesis.run(None, inputs)[0][0]
+        return pixels
+
+    def _row(self, name: str, level: int) -> Float:
+        return self._entropy[name][level].astype(np.float32)[None, :, None, None]
+
+
+def _t(level: int) -> Float:
+    return np.array([level / (LEVELS - 1)], np.float32)
+
+
+@lru_cache(maxsize=4)
+def _load(model_id: int, threads: int) -> Model:
+    if model_id not in MODELS:
+        raise FormatError(
+            f"file needs model {model_id}, this npeg has {', '.join(map(str, MODELS))}"
+        )
+    return Model(FOLDER / MODELS[model_id], threads)
+
+
+def load(model_id: int = DEFAULT_MODEL, threads: int | None = None) -> Model:
+    """Return the networks of a model id; sessions are built when first used, then kept.
+
+    Raises:
+        FormatError: the id is not one that this npeg ships.
+    """
+    return _load(model_id, threads or thread_count())

@@ -1,0 +1,70 @@
+"""Checkpoints: all that a run needs to go on exactly, and bare weights small enough to keep.
+
+A checkpoint is a torch file of tensors and plain values; bare weights are a safetensors file in
+half precision, from which a run goes on with fresh optimisers.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import InputError
+from .model import LMBDA_MIN, LMBDA_RATIO
+
+FORMAT = 1
+QUALITIES = [LMBDA_MIN, LMBDA_RATIO]
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint; a kill at any moment leaves the old or the new one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save({"format": FORMAT, "lmbda": QUALITIES} | state, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, or bare weights as a checkpoint at step 0 without optimisers.
+
+    Only tensors and plain values are accepted from either file.
+
+    Raises:
+        InputError: the file is missing, damaged or of another format.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    try:
+        bare = path.suffix == ".safetensors"
+        state = _load_weights(path) if bare else torch.load(path, "cpu", weights_only=True)
+    except (SafetensorError, Exception) as error:  # torch.load raises nearly anything
+        raise InputError(f"{path}: not a checkpoint ({type(error).__name__})") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(f"{path}: not a checkpoint of format {FORMAT}")
+    if list(state["lmbda"]) != QUALITIES:
+        raise InputError(f"{path}: trained for other qualities: lmbda {state['lmbda']}")
+    return state
+
+
+def save_weights(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint's averaged weights alone, in half precision."""
+    half = {name: value.half().contiguous() for name, value in state["average"].items()}
+    about = {"format": FORMAT, "lmbda": QUALITIES, "arch": state["arch"]}
+    save_file(half, path, {"npeg": json.dumps(about)})
+
+
+def _load_weights(path: Path) -> dict[str, Any]:
+    with safe_open(path, "pt") as file:
+        about: dict[str, Any] = json.loads(file.metadata()["npeg"])
+        weights: dict[str, Tensor] = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    return about | {
+        "step": 0,
+        "seconds": 0.0,
+        "model": weights,
+        "average": weights,
+        "optimizers": [],
+    }

@@ -1,0 +1,119 @@
+"""Training images: a folder decoded once into memory, and batches drawn from it by number.
+
+Batch k is a pure function of (seed, k), so an interrupted run continues exactly, and several
+processes can each draw their own part of the same batch.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from ..errors import InputError
+
+T = TypeVar("T")
+Pixels = NDArray[np.uint8]
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm"}
+
+
+def load_images(
+    folder: Path, smallest: int, progress: bool = True, most: int | None = None
+) -> list[Pixels]:
+    """Decode the images below a folder, sorted by path, as (H, W, 3) sRGB.
+
+    Args:
+        folder: searched with all its subfolders.
+        smallest: images with a shorter side, in pixels, are left out.
+        progress: whether to show a progress bar.
+        most: read only so many images, spread evenly over the folder.
+
+    Raises:
+        InputError: no usable image was found, or one is damaged.
+    """
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if most and len(paths) > most:
+        paths = [paths[i * len(paths) // most] for i in range(most)]
+
+    def read(path: Path) -> Pixels:
+        try:
+            with Image.open(path) as image:
+                return np.array(image.convert("RGB"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: not a readable image ({error})") from None
+
+    with ThreadPoolExecutor() as pool:
+        images = list(
+            tqdm(
+                pool.map(read, paths),
+                total=len(paths),
+                desc=f"reading {folder.name}",
+                disable=not progress,
+            )
+        )
+    images = [image for image in images if min(image.shape[:2]) >= smallest]
+    if not images:
+        raise InputError(f"{folder}: no image of at least {smallest}x{smallest} pixels found")
+    return images
+
+
+def draw_sample(images: list[Pixels], crop: int, rng: np.random.Generator) -> Pixels:
+    """Cut a random crop, mirrored and transposed at random, as (3, crop, crop)."""
+    image = images[rng.integers(len(images))]
+    top = rng.integers(image.shape[0] - crop + 1)
+    left = rng.integers(image.shape[1] - crop + 1)
+    sample = image[top : top + crop, left : left + crop]
+    mirror, transpose = rng.integers(2, size=2)
+    if mirror:
+        sample = sample[:, ::-1]
+    return sample.transpose((2, 1, 0) if transpose else (2, 0, 1))
+
+
+def draw_batch(
+    images: list[Pixels], crop: int, batch: int, seed: int, step: int, rank: int = 0, world: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Return this process's samples of batch number `step`.
+
+    The qualities of the whole batch are stratified over [0, 1], which steadies the loss.
+
+    Returns:
+        x (batch, 3, crop, crop) in [0, 1] and t (batch,).
+    """
+    whole = np.random.default_rng((seed, step))
+    strata = (whole.permutation(batch * world) + whole.random(batch * world)) / (batch * world)
+    mine = range(rank * batch, (rank + 1) * batch)
+    samples = [draw_sample(images, crop, np.random.default_rng((seed, step, i))) for i in mine]
+    x = torch.from_numpy(np.stack(samples)).float().div_(255)
+    return x, torch.from_numpy(strata[mine.start : mine.stop]).float()
+
+
+def draw_noise(shapes: Sequence[tuple[int, ...]], seed: int, step: int, first: int) -> list[Tensor]:
+    """Return uniform noise in [-0.5, 0.5), one tensor a shape, each sample with its own seed."""
+    noise = [torch.empty(shape) for shape in shapes]
+    for i in range(shapes[0][0]):
+        key = np.random.SeedSequence((seed, step, first + i, 1)).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(key >> 1))
+        for tensor in noise:
+            tensor[i].uniform_(-0.5, 0.5, generator=generator)
+    return noise
+
+
+def prefetch(source: Iterator[T], depth: int = 2) -> Iterator[T]:
+    """Draw from an endless source in a background thread, `depth` items ahead."""
+    queue: Queue[T] = Queue(depth)
+
+    def fill() -> None:
+        for item in source:
+            queue.put(item)
+
+    threading.Thread(target=fill, daemon=True).start()
+    while True:
+        yield queue.get()

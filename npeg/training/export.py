@@ -1,0 +1,262 @@
+"""Checkpoint to a model folder that NumPy and ONNX Runtime run without PyTorch.
+
+Writes five ONNX graphs (analysis, scale_head, mean_head, context, synthesis) and `entropy.npz`:
+every integer that the bitstream depends on.  Float weights are stored in half precision, which
+halves the folder and moves no decoded pixel by more than rounding.
+"""
+
+import io
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from ..container import LEVELS
+from ..entropy import (
+    LOW_BITS,
+    MAGNITUDE_OF_TOKEN,
+    MAX_MAGNITUDE,
+    TOKEN_OF_MAGNITUDE,
+    TOKENS,
+    quantize_probabilities,
+)
+from .data import Pixels
+from .entropy_model import TABLES
+from .model import Codec
+from .transforms import Architecture
+
+Floats = NDArray[np.float64]
+
+OPSET = 17
+SKIPPED_ZERO_PROBABILITY = 0.9995  # latents surer than this to be 0 are not coded
+HALF_MIN_SIZE = 64  # smaller initialisers stay float32: nothing to gain
+
+
+class AnalysisGraph(nn.Module):
+    """Pixels (1, H, W, 3) uint8 to scaled y (1, M, H/16, W/16) and z (1, Z, H/64, W/64)."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, pixels: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        c = self.codec
+        y = c.g_a(pixels.permute(0, 3, 1, 2).float() / 255, t)
+        return y * c.gains.gain_y(t), c.h_a(y) * c.gains.gain_z(t)
+
+
+class ScaleHeadGraph(nn.Module):
+    """Integers z_hat, multiplier (1, Z, 1, 1), offset (1, M, 1, 1) to table indexes, uint8."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.head = codec.scale_head
+        with torch.no_grad():  # the rounded weights become the graph's constants
+            for conv in (self.head.conv1, self.head.conv2, self.head.conv3):
+                conv.weight = nn.Parameter(conv.integer_weight())
+                conv.bias = nn.Parameter(conv.integer_bias())
+
+    def forward(self, z_hat: Tensor, multiplier: Tensor, offset: Tensor) -> Tensor:
+        x = (z_hat * multiplier * (1 / 256)).round().clamp(-127, 127)
+        for conv in (self.head.conv1, self.head.conv2):
+            x = F.conv2d(x, conv.weight, conv.bias, padding=1)
+            x = F.pixel_shuffle((x * (1 / 256)).round().clamp(0, 255), 2)
+        x = F.conv2d(x, self.head.conv3.weight, self.head.conv3.bias)
+        x = (x * (1 / 1024)).round() + offset
+        return x.clamp(0, TABLES - 1).to(torch.uint8)
+
+
+class MeanHeadGraph(nn.Module):
+    """z_hat to the features psi and the scaled means of the anchors."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, z_hat: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        psi, means = self.codec.mean_head(z_hat / self.codec.gains.gain_z(t))
+        return psi, means * self.codec.gains.gain_y(t)
+
+
+class ContextGraph(nn.Module):
+    """psi and the scaled anchors (zero elsewhere) to the scaled means of the other latents."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, psi: Tensor, anchors: Tensor, t: Tensor) -> Tensor:
+        gain = self.codec.gains.gain_y(t)
+        return self.codec.context(psi, anchors / gain) * gain
+
+
+class SynthesisGraph(nn.Module):
+    """Scaled y_hat to pixels (1, H, W, 3) uint8."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
+        x_hat = self.codec.g_s(y_hat / self.codec.gains.gain_y(t), t)
+        return (x_hat * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def write_graph(
+    module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], path: Path, half: bool
+) -> None:
+    """Trace a module with free image dimensions and write it as ONNX."""
+    axes = {
+        name: {2: "h", 3: "w"} if name != "pixels" else {1: "h", 2: "w"}
+        for name in (*inputs, *outputs)
+        if name not in ("t", "multiplier", "offset")
+    }
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's remarks on constants are expected
+        torch.onnx.export(
+            module,
+            tuple(inputs.values()),
+            buffer,  # type: ignore[arg-type]  # the tracing exporter takes streams
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    if half:
+        store_half(model)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def store_half(model: onnx.ModelProto) -> None:
+    """Keep large float initialisers as float16 behind a Cast, folded when a session loads."""
+    graph = model.graph
+    for tensor in list(graph.initializer):
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < HALF_MIN_SIZE:
+            continue
+        values = numpy_helper.to_array(tensor).astype(np.float16)
+        name = tensor.name
+        graph.initializer.remove(tensor)
+        graph.initializer.append(numpy_helper.from_array(values, f"{name}_half"))
+        cast = helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT)
+        graph.node.insert(0, cast)
+
+
+def level_tables(codec: Codec) -> dict[str, NDArray[Any]]:
+    """Return the integers that depend on the quality, one row a level 0..LEVELS-1."""
+    t = torch.linspace(0, 1, LEVELS)
+    gains = codec.gains
+    rows = {
+        "index_z": gains.index_z(t),
+        "multiplier_z": gains.multiplier_z(t),
+        "offset_y": gains.index_offset_y(t),
+    }
+    return {name: v[:, :, 0, 0].round().numpy().astype(np.int32) for name, v in rows.items()}
+
+
+@torch.no_grad()
+def token_histogram(codec: Codec, images: list[Pixels], qualities: list[float]) -> Floats:
+    """Count the tokens that each table codes over whole images, (TABLES, TOKENS)."""
+    counts = np.zeros((TABLES, TOKENS))
+    for pixels in images:
+        h, w = (side // 64 * 64 for side in pixels.shape[:2])
+        x = torch.from_numpy(pixels[:h, :w]).permute(2, 0, 1)[None].float() / 255
+        for t in torch.tensor(qualities)[:, None]:
+            for symbols, indexes in codec_symbols(codec, x, t):
+                magnitude = symbols.abs().clamp(max=MAX_MAGNITUDE).numpy().ravel()
+                token = TOKEN_OF_MAGNITUDE[magnitude.astype(np.int64)]
+                table = indexes.numpy().ravel().astype(np.int64)
+                flat = np.bincount(table * TOKENS + token, minlength=TABLES * TOKENS)
+                counts += flat.reshape(TABLES, TOKENS)
+    return counts
+
+
+def codec_symbols(codec: Codec, x: Tensor, t: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return (symbols, table indexes) of z and y, as the encoder would code them."""
+    y = codec.g_a(x, t)
+    gain_z, gain_y = codec.gains.gain_z(t), codec.gains.gain_y(t)
+    z_hat = (codec.h_a(y) * gain_z).round()
+    indexes = codec.scale_head(z_hat, codec.gains.multiplier_z(t))
+    indexes = (indexes + codec.gains.index_offset_y(t)).clamp(0, TABLES - 1)
+    _, residual = codec.quantize(y * gain_y, z_hat / gain_z, gain_y)
+    index_z = codec.gains.index_z(t).expand_as(z_hat)
+    return [(z_hat, index_z), (residual.round(), indexes)]
+
+
+@torch.no_grad()
+def model_probabilities(codec: Codec) -> Floats:
+    """Return the mixture's probability of each token under each table, (TABLES, TOKENS)."""
+    tables = torch.arange(TABLES)[:, None].float()
+    rows = []
+    for first, bits in zip(MAGNITUDE_OF_TOKEN.tolist(), LOW_BITS.tolist(), strict=True):
+        values = torch.arange(first, first + (1 << bits)).float()[None]
+        length = codec.mixture(values.expand(TABLES, -1), tables.expand(-1, 1 << bits))
+        rows.append((1 if first == 0 else 2) * torch.exp2(-length).double().sum(1))
+    p = torch.stack(rows, 1).numpy()
+    return np.asarray(p / p.sum(1, keepdims=True))
+
+
+def fit_tables(prior: Floats, counts: Floats, prior_weight: float = 200.0) -> Floats:
+    """Blend the model's probabilities with what was counted; rare tables stay near the model."""
+    blended = counts + prior_weight * prior
+    return blended / blended.sum(1, keepdims=True)
+
+
+def export(codec: Codec, folder: Path, images: list[Pixels], qualities: list[float]) -> None:
+    """Write the model folder, atomically.
+
+    Args:
+        codec: the (averaged) model in float32.
+        folder: where to write; replaced if it exists.
+        images: training images whose symbols the tables are fitted to; may be empty.
+        qualities: the t in [0, 1] at which they are coded.
+
+    Raises:
+        ValueError: the scale head could leave the exact integers.
+    """
+    codec = codec.eval().requires_grad_(False)
+    codec.scale_head.assert_exact()
+    counts = token_histogram(codec, images, qualities)
+    probabilities = fit_tables(model_probabilities(codec), counts)
+    tables = np.stack([quantize_probabilities(p) for p in probabilities])
+    first_coded = int(np.argmax(probabilities[:, 0] < SKIPPED_ZERO_PROBABILITY))
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    integers = {"tables": tables, "first_coded": np.array(first_coded)} | level_tables(codec)
+    np.savez_compressed(partial / "entropy.npz", allow_pickle=False, **integers)
+    write_graphs(codec, partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def write_graphs(codec: Codec, folder: Path) -> None:
+    """Write the five ONNX graphs of a codec in evaluation mode."""
+    arch: Architecture = codec.arch
+    t = torch.tensor([0.5])
+    z = torch.zeros(1, arch.hyper_latents, 2, 3)
+    y = torch.zeros(1, arch.latents, 8, 12)
+    psi = torch.zeros(1, arch.hyper_width, 8, 12)
+    pixels = torch.zeros(1, 128, 192, 3, dtype=torch.uint8)
+    row_z, row_y = z[..., :1, :1], y[..., :1, :1]
+    head_inputs = {"z_hat": z, "multiplier": row_z, "offset": row_y}
+    for name, module, inputs, outputs in (
+        ("analysis", AnalysisGraph(codec), {"pixels": pixels, "t": t}, ["y", "z"]),
+        ("mean_head", MeanHeadGraph(codec), {"z_hat": z, "t": t}, ["psi", "means"]),
+        ("context", ContextGraph(codec), {"psi": psi, "anchors": y, "t": t}, ["means"]),
+        ("synthesis", SynthesisGraph(codec), {"y_hat": y, "t": t}, ["pixels"]),
+        ("scale_head", ScaleHeadGraph(codec), head_inputs, ["indexes"]),
+    ):
+        half = name != "scale_head"
+        write_graph(module, inputs, outputs, folder / f"{name}.onnx", half)

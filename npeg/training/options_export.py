@@ -1,0 +1,37 @@
+"""`npeg export`: checkpoint to model folder.  Imports no torch until it runs."""
+
+import argparse
+from pathlib import Path
+
+FIT_IMAGES = 12  # images that the tables are fitted to, spread over the folder
+FIT_QUALITIES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint.pt of npeg train")
+    add("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    add("--images", type=Path, metavar="DIR", help="training images to fit the tables to")
+    add("--weights", type=Path, metavar="FILE", help="also write bare weights (safetensors)")
+    add("--fit", type=int, default=FIT_IMAGES, metavar="N", help="how many of them (default 12)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the averaged weights of a checkpoint as ONNX graphs and integer tables."""
+    from .checkpoint import load_checkpoint, save_weights
+    from .data import load_images
+    from .export import export
+    from .model import Codec
+    from .transforms import Architecture
+
+    state = load_checkpoint(args.checkpoint)
+    codec = Codec(Architecture(**state["arch"]))
+    codec.load_state_dict(state["average"])
+    images = load_images(args.images, 64, most=args.fit) if args.images else []
+    export(codec, args.out, images, list(FIT_QUALITIES))
+    if args.weights:
+        save_weights(args.weights, state)
+    size = sum(path.stat().st_size for path in args.out.iterdir())
+    print(f"{args.out}: step {state['step']}, {size / 1e6:.1f} MB")
+    return 0

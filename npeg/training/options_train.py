@@ -1,0 +1,30 @@
+"""`npeg train`: its arguments, and the hand-over to the loop.  Imports no torch until it runs."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments; the defaults are those of `loop.Settings`."""
+    add = parser.add_argument
+    add("--images", type=Path, required=True, metavar="DIR", help="folder of training images")
+    add("--out", type=Path, required=True, metavar="DIR", help="checkpoint and logs go here")
+    add("--val", type=Path, metavar="DIR", help="folder of images to validate on")
+    add("--resume", type=Path, metavar="FILE", help="start from this checkpoint if DIR has none")
+    add("--steps", type=int, metavar="N", help="steps in all (default 20000)")
+    add("--decay", type=int, metavar="N", help="last steps, falling to rate 0 (default 10000)")
+    add("--batch", type=int, metavar="N", help="crops a step and process (default 8)")
+    add("--crop", type=int, metavar="PX", help="side of a crop, a multiple of 64 (default 256)")
+    add("--lr", type=float, metavar="F", help="learning rate (default 1e-3)")
+    add("--seed", type=int, metavar="N", help="the same seed gives the same losses (default 0)")
+    add("--threads", type=int, metavar="N", help="threads a process (default: PyTorch's)")
+    add("--checkpoint-minutes", type=float, metavar="F", help="between checkpoints (default 5)")
+    add("--validate-every", type=int, metavar="N", help="steps between validations (default 2000)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, resuming from DIR's own checkpoint when there is one."""
+    from .loop import settings_from, train
+
+    train(settings_from(vars(args)))
+    return 0

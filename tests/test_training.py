@@ -1,0 +1,164 @@
+"""Training: the same seed gives the same losses, a kill loses nothing, processes add up."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from npeg.errors import InputError  # noqa: E402
+from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402
+from npeg.training.data import draw_batch, load_images  # noqa: E402
+from npeg.training.loop import Group, Settings, Trainer, train  # noqa: E402
+from npeg.training.transforms import Architecture, opponent_dct  # noqa: E402
+
+TINY = Architecture(
+    analysis_width=8,
+    analysis_pairs=1,
+    synthesis_width=8,
+    synthesis_pairs=1,
+    latents=16,
+    hyper_latents=4,
+    hyper_width=8,
+    scale_width=4,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six smooth images with an edge each, 96x80."""
+    folder = tmp_path_factory.mktemp("images")
+    i, j = np.mgrid[0:96, 0:80]
+    for k in range(6):
+        waves = np.stack([np.sin((i * (k + 1) + j * c) / 15) for c in range(3)], axis=-1)
+        pixels = 128 + 80 * waves * (j > 12 * k)[..., None]
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{k}.png")
+    return folder
+
+
+@pytest.fixture
+def settings(folder: Path, tmp_path: Path) -> Settings:
+    return Settings(
+        images=folder, out=tmp_path / "run", steps=12, decay=4, batch=2, crop=64, threads=1
+    )
+
+
+def losses(out: Path) -> list[str]:
+    """Return the logged steps, losses, rates and PSNRs, without times."""
+    rows = [line.split("\t") for line in (out / "train.tsv").read_text().splitlines()[1:]]
+    return ["\t".join([row[0], *row[2:5]]) for row in rows]
+
+
+def test_a_fixed_seed_gives_the_same_first_hundred_losses(settings: Settings) -> None:
+    first = replace(settings, steps=100, out=settings.out / "a")
+    again = replace(settings, steps=100, out=settings.out / "b")
+    train(first, TINY)
+    train(again, TINY)
+    assert len(losses(first.out)) == 100
+    assert losses(first.out) == losses(again.out)
+
+
+def test_another_seed_gives_other_losses(settings: Settings) -> None:
+    train(replace(settings, steps=2, out=settings.out / "a"), TINY)
+    train(replace(settings, steps=2, out=settings.out / "b", seed=1), TINY)
+    assert losses(settings.out / "a") != losses(settings.out / "b")
+
+
+def test_a_run_stopped_halfway_ends_with_the_same_weights(settings: Settings) -> None:
+    whole = train(replace(settings, out=settings.out / "whole"), TINY)
+    halves = replace(settings, out=settings.out / "halves")
+    trainer = Trainer(halves, Group(), TINY)
+    for x, t, noise in trainer.batches(load_images(settings.images, 64, progress=False)):
+        trainer.train_step(x, t, noise)
+        if trainer.step == 5:
+            break
+    trainer.save()
+    resumed = train(halves)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    for name, value in whole.average.state_dict().items():
+        assert torch.equal(value, resumed.average.state_dict()[name]), name
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from npeg.training.loop import Settings, train
+from npeg.training.transforms import Architecture
+images, out, batch, steps = sys.argv[1:]
+tiny = Architecture(8, 1, 8, 1, 16, 4, 8, 4)
+train(Settings(Path(images), Path(out), steps=int(steps), batch=int(batch), crop=64, threads=1,
+               checkpoint_minutes=0.0), tiny)
+"""
+
+
+def test_a_killed_run_leaves_a_checkpoint_that_can_be_read(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(tmp_path / "run"), "2", "1000000"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    log = tmp_path / "run" / "train.tsv"
+    while process.poll() is None and not (log.exists() and len(log.read_text().split("\n")) > 9):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] >= 7
+
+
+def test_two_processes_give_the_losses_of_one_with_the_doubled_batch(
+    folder: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT)
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    arguments = [str(script), str(folder)]
+    one = [sys.executable, *arguments, str(tmp_path / "one"), "4", "10"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    two = [*torchrun, *arguments, str(tmp_path / "two"), "2", "10"]
+    for command in (one, two):
+        subprocess.run(command, env=env, check=True, capture_output=True)
+    expected = np.loadtxt(tmp_path / "one" / "train.tsv", skiprows=1)[:, 2]
+    found = np.loadtxt(tmp_path / "two" / "train.tsv", skiprows=1)[:, 2]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_batches_of_two_ranks_are_the_halves_of_the_doubled_batch(folder: Path) -> None:
+    images = load_images(folder, 64, progress=False)
+    x, t = draw_batch(images, 64, 4, seed=3, step=7)
+    halves = [draw_batch(images, 64, 2, 3, 7, rank, world=2) for rank in (0, 1)]
+    assert torch.equal(x, torch.cat([half[0] for half in halves]))
+    assert torch.equal(t, torch.cat([half[1] for half in halves]))
+
+
+def test_the_linear_transform_starts_orthonormal() -> None:
+    basis = opponent_dct(256)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(256), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"\x80\x02}q\x00."])
+def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no image of at least 64x64"):
+        load_images(tmp_path, 64)
+
+
+def test_bare_weights_start_a_new_run(settings: Settings) -> None:
+    train(settings, TINY)
+    state = load_checkpoint(settings.out / "checkpoint.pt")
+    weights = settings.out / "weights.safetensors"
+    save_weights(weights, state)
+    trainer = Trainer(replace(settings, out=settings.out / "new", resume=weights), Group())
+    assert trainer.step == 0
+    for name, value in state["average"].items():
+        assert torch.equal(trainer.model.state_dict()[name], value.half().float()), name
