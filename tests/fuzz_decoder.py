@@ -1,0 +1,96 @@
+"""Fuzz the decoder: mutated files behind right checksums give an image or an NpegError.
+
+    python tests/fuzz_decoder.py --minutes 10
+
+Anything else is printed with the file's bytes in hex: keep it as a test in test_codec.py.
+"""
+
+import argparse
+import random
+import resource
+import time
+import traceback
+
+import numpy as np
+
+from npeg import codec, container
+from npeg.errors import NpegError
+
+
+def seeds() -> list[bytes]:
+    """Return small valid files: colour and grey, one tile and several, low and high quality."""
+    rng = np.random.default_rng(0)
+    colour = rng.integers(0, 256, (40, 70, 3), dtype=np.uint8)
+    smooth = np.linspace(0, 255, 130 * 100).reshape(130, 100).astype(np.uint8)
+    return [
+        codec.encode_pixels(colour, 30),
+        codec.encode_pixels(colour, 200),
+        codec.encode_pixels(smooth, 100, tile_size=64),
+        codec.encode_pixels(smooth[:1, :1], 0),
+    ]
+
+
+def mutate(data: bytes, rng: random.Random) -> bytes:
+    """Change payloads or the header at random, then mend the checksums, or not."""
+    if rng.random() < 0.15:
+        damaged = bytearray(data)
+        for _ in range(rng.randint(1, 8)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        return bytes(damaged[: rng.randint(0, len(damaged))])
+    header, tiles = container.read_tiles(data)
+    fields = vars(header) | {}
+    if rng.random() < 0.5:
+        name = rng.choice(["level", "width", "height", "channels", "tile_size"])
+        choices = {"level": range(201), "channels": (1, 3), "tile_size": range(64, 2049, 64)}
+        fields[name] = rng.choice(choices.get(name, range(1, 300)))
+    changed = container.Header(**fields)
+    payloads = [mutate_payload(rng.choice(tiles), rng) for _ in range(changed.tiles)]
+    return container.write(changed, payloads)
+
+
+def mutate_payload(payload: bytes, rng: random.Random) -> bytes:
+    """Flip bits, cut, repeat or replace the bytes of one payload."""
+    damaged = bytearray(payload)
+    for _ in range(rng.choice([0, 1, 1, 2, 5, 30])):
+        if damaged:
+            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+    kind = rng.random()
+    if kind < 0.15:
+        return bytes(damaged[: rng.randint(0, len(damaged))])
+    if kind < 0.25:
+        return bytes(damaged + damaged)
+    if kind < 0.35:
+        return rng.randbytes(rng.randint(0, 400))
+    return bytes(damaged)
+
+
+def main() -> None:
+    """Run for the given time; exit with status 1 if anything was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    rng, pool, deadline = random.Random(args.seed), seeds(), time.monotonic() + 60 * args.minutes
+    images = refusals = findings = 0
+    slowest = 0.0
+    while time.monotonic() < deadline:
+        data = mutate(rng.choice(pool), rng)
+        started = time.monotonic()
+        try:
+            codec.decode_pixels(data)
+            images += 1
+        except NpegError:
+            refusals += 1
+        except BaseException:
+            findings += 1
+            traceback.print_exc()
+            print(data.hex(), flush=True)
+        slowest = max(slowest, time.monotonic() - started)
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{images} images, {refusals} refused, {findings} findings; slowest {slowest:.2f} s, "
+          f"peak memory {peak_mib:.0f} MiB")  # fmt: skip
+    raise SystemExit(findings > 0)
+
+
+if __name__ == "__main__":
+    main()
