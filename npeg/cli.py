@@ -1,0 +1,372 @@
+"""The `npeg` command: arguments in, files, one line a file and an exit status out.
+
+Heavy modules are imported where they are used, so that `npeg --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import io
+import json
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import __version__, decode, encode, files, info
+from .errors import InputError, LimitError, NpegError
+from .files import STREAM, Job, Outcome, Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from .container import Header
+
+PICTURES = (  # what is encoded of a folder
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs"),
+    *(".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
+    *(".jpx", ".qoi", ".tga", ".pcx", ".sgi", ".dds", ".ico", ".psd"),
+)
+EXTRAS = {  # subcommand -> (help, cheap module with add_arguments(parser) and run(args) -> int)
+    "train": ("train networks on folders of images", "npeg.training.options_train"),
+    "export": ("turn a training checkpoint into networks", "npeg.training.options_export"),
+    "bench": ("compare with other codecs", "npeg.bench.options"),
+}
+SIZE_UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "kib": 2**10, "mib": 2**20}
+SAVE_OPTIONS: dict[str, dict[str, int]] = {  # of Pillow, per image format that decode writes
+    "PNG": {"compress_level": 3},  # 7 % larger than Pillow's 6, in a third of the time
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90},
+}
+METADATA_BYTES = 1 << 20  # what a .npeg file may have beyond twice its raw pixels
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command with these arguments (default: those of the process).
+
+    Returns:
+        The exit status: 0, 1 when something failed, 130 when interrupted; usage errors exit 2.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may not be text
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        args = _parser(argv).parse_args(argv)
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except NpegError as error:
+        return _fail(str(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "torch":
+            raise
+        return _fail('training needs PyTorch: pip install "npeg[train]"')
+    except KeyboardInterrupt:
+        return _fail("interrupted", status=130)  # 128 + SIGINT, as shells count
+    except BrokenPipeError:  # the reader has left; Python would fail once more at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _fail(message: str, status: int = 1) -> int:
+    print(f"npeg: {_one_line(message)}", file=sys.stderr)
+    return status
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# --- what the subcommands do ---
+
+
+def _run(work: Callable[..., Record], kind: Kind, args: argparse.Namespace) -> int:
+    """Do one job for each input, report each in one line, return the exit status."""
+    jobs = files.plan(args.inputs, args.out, kind.extensions, kind.suffix, args.force)
+    to_stdout = any(job.output == STREAM for job in jobs)
+    if to_stdout and sys.stdout.isatty():
+        raise InputError("found a terminal as standard output, expected a pipe or -o OUT")
+    stream = sys.stderr if to_stdout else sys.stdout
+    failed = False
+    with _progress(len(jobs), args.quiet) as bar:
+        say = bar.write if bar else print
+        for outcome in files.run(partial(work, args), jobs, args.jobs):
+            for line in _complaints(outcome, args.quiet):
+                say(line, file=sys.stderr)
+            if outcome.record and (args.json or not args.quiet):
+                text = json.dumps(outcome.record) if args.json else kind.text(outcome.record)
+                say(text, file=stream)
+            stream.flush()
+            failed = failed or bool(outcome.error)
+            if bar:
+                bar.update()
+    return int(failed)
+
+
+def _progress(total: int, quiet: bool) -> AbstractContextManager[Any]:
+    """Return a progress bar on stderr, or nothing where nobody would watch it."""
+    if quiet or total < 2 or not sys.stderr.isatty():
+        return nullcontext()
+    from tqdm import tqdm
+
+    bar: AbstractContextManager[Any] = tqdm(total=total, unit="file", leave=False)
+    return bar
+
+
+def _complaints(outcome: Outcome, quiet: bool) -> list[str]:
+    name = outcome.job.source
+    if outcome.error:
+        return [_one_line(f"npeg: {name}: {outcome.error}")]
+    return [_one_line(f"npeg: warning: {name}: {text}") for text in outcome.warnings if not quiet]
+
+
+def _encode_file(args: argparse.Namespace, job: Job) -> Record:
+    from . import container
+
+    start = time.perf_counter()
+    with files.open_source(job.source) as file, _open_image(file) as image:
+        data = encode(image, args.quality, bpp=args.bpp, size=args.size, psnr=args.psnr)
+    files.write(job.output, data, args.force)
+    return _record(job, container.read_header(data), len(data), start)
+
+
+def _decode_file(args: argparse.Namespace, job: Job) -> Record:
+    start = time.perf_counter()
+    image_format = _image_format(job.output)
+    header, data = _read_npeg(job.source)
+    files.write(job.output, _image_file(decode(data), image_format), args.force)
+    return _record(job, header, len(data), start)
+
+
+def _info_file(args: argparse.Namespace, job: Job) -> Record:
+    _, data = _read_npeg(job.source)
+    found = info(data)
+    return {
+        "input": job.source,
+        "size_bytes": found.size_bytes,
+        "rate_bpp": round(found.rate_bpp, 6),
+        **vars(found.header),
+        "quality": found.header.quality,
+        "tiles": found.header.tiles,
+        "sections": [vars(section) for section in found.sections],
+    }
+
+
+def _record(job: Job, header: Header, size_bytes: int, start: float) -> Record:
+    """Return what is known of a done job; the size and rate are those of the .npeg file."""
+    return {
+        "input": job.source,
+        "output": job.output,
+        "size_bytes": size_bytes,
+        "rate_bpp": round(8 * size_bytes / (header.width * header.height), 6),
+        "width": header.width,
+        "height": header.height,
+        "quality": header.quality,
+        "seconds": round(time.perf_counter() - start, 4),
+    }
+
+
+def _job_text(record: Record) -> str:
+    return (
+        f"{record['input']} -> {record['output']}  {_size_text(record['size_bytes'])}  "
+        f"{record['rate_bpp']:.2f} bpp  quality {record['quality']:g}  {record['seconds']:.2f} s"
+    )
+
+
+def _info_text(record: Record) -> str:
+    tiles = f"{record['tiles']} tile{'s' if record['tiles'] > 1 else ''}"
+    return (
+        f"{record['input']}  {record['width']}x{record['height']} "
+        f"{'RGB' if record['channels'] == 3 else 'grey'}  {_size_text(record['size_bytes'])}  "
+        f"{record['rate_bpp']:.2f} bpp  quality {record['quality']:g}  {tiles}  "
+        f"model {record['model_id']}  version {record['version']}"
+    )
+
+
+def _size_text(size_bytes: int) -> str:
+    for unit, size in (("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= size:
+            return f"{size_bytes / size:.1f} {unit}"
+    return f"{size_bytes} B"
+
+
+# --- images and .npeg files, read with care ---
+
+
+def _open_image(file: io.BufferedReader) -> Image:
+    """Open an image with Pillow, which reads no pixels yet."""
+    import PIL.Image
+
+    start = file.peek(4)[:4].hex() or "nothing"
+    try:
+        return PIL.Image.open(file)
+    except PIL.UnidentifiedImageError:
+        raise InputError(f"found no image: starts with {start}, expected JPEG, PNG, ...") from None
+    except PIL.Image.DecompressionBombError as error:
+        raise LimitError(f"found a far too large image: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:  # Pillow's plugins raise almost anything
+        raise InputError(f"found a damaged image: {error}") from error
+
+
+def _read_npeg(source: str) -> tuple[Header, bytes]:
+    """Read a .npeg file, no further than a file with such a header can be long."""
+    from . import container
+
+    with files.open_source(source) as file:
+        parts = [file.read(container.HEADER_SIZE)]
+        header = container.read_header(parts[0])
+        left = 2 * header.width * header.height * header.channels + METADATA_BYTES
+        while part := file.read(1 << 20):
+            parts.append(part)
+            left -= len(part)
+            if left < 0:
+                size = f"{header.width}x{header.height}"
+                raise LimitError(f"found a far longer file than {size} pixels need")
+    return header, b"".join(parts)
+
+
+def _image_format(output: str) -> str:
+    """Return Pillow's name of the image format that an output's extension asks for."""
+    import PIL.Image
+
+    extension = os.path.splitext(output)[1].lower()
+    if output in (STREAM, os.devnull) or extension == ".png":
+        return "PNG"
+    PIL.Image.init()
+    image_format = PIL.Image.EXTENSION.get(extension, "")
+    if image_format not in PIL.Image.SAVE:
+        raise InputError(f"found the output {output}, expected .png, .jpg, .webp or another image")
+    return image_format
+
+
+def _image_file(pixels: NDArray[np.uint8], image_format: str) -> bytes:
+    import PIL.Image
+
+    buffer = io.BytesIO()
+    try:
+        PIL.Image.fromarray(pixels).save(
+            buffer, format=image_format, **SAVE_OPTIONS.get(image_format, {})
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"found an image that {image_format} cannot hold: {error}") from error
+    return buffer.getvalue()
+
+
+# --- arguments ---
+
+
+class Kind(NamedTuple):
+    """How a subcommand finds its inputs, names its outputs and words its records."""
+
+    extensions: tuple[str, ...]
+    suffix: str
+    text: Callable[[Record], str]
+
+
+def _parser(argv: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="npeg", description="A neural image codec: images to small .npeg files and back."
+    )
+    parser.add_argument("--version", action="version", version=f"npeg {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_encode(commands.add_parser("encode", help="images to .npeg files"))
+    _add_decode(commands.add_parser("decode", help=".npeg files to images"))
+    _add_info(commands.add_parser("info", help="what .npeg files say of themselves"))
+    named = next((arg for arg in argv if not arg.startswith("-")), "")
+    for name, (text, module_name) in EXTRAS.items():
+        if not _exists(module_name):
+            continue
+        extra = commands.add_parser(name, help=text)
+        if name == named:
+            module = importlib.import_module(module_name)
+            module.add_arguments(extra)
+            extra.set_defaults(run=module.run)
+    return parser
+
+
+def _exists(module_name: str) -> bool:
+    try:
+        return importlib.util.find_spec(module_name) is not None
+    except ModuleNotFoundError:  # not even its package
+        return False
+
+
+def _add_encode(parser: argparse.ArgumentParser) -> None:
+    _add_names(parser, "the input's name with .npeg")
+    rate = parser.add_mutually_exclusive_group()
+    add = rate.add_argument
+    add("-q", "--quality", type=_quality, default=75.0, metavar="0..100", help="default 75")
+    add("--bpp", type=_positive, metavar="F", help="best file of at most F bits a pixel")
+    add("--size", type=_size, metavar="N", help="best file of at most N bytes, 40kB or 1.5MB")
+    add("--psnr", type=_positive, metavar="DB", help="smallest file of at least DB RGB PSNR")
+    _add_switches(parser)
+    parser.set_defaults(run=partial(_run, _encode_file, Kind(PICTURES, ".npeg", _job_text)))
+
+
+def _add_decode(parser: argparse.ArgumentParser) -> None:
+    _add_names(parser, "the input's name with .png; its extension chooses the image format")
+    _add_switches(parser)
+    parser.set_defaults(run=partial(_run, _decode_file, Kind((".npeg",), ".png", _job_text)))
+
+
+def _add_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="files, folders, globs, or - alone")
+    parser.add_argument("--json", action="store_true", help="one JSON object a file")
+    run = partial(_run, _info_file, Kind((".npeg",), "", _info_text))
+    parser.set_defaults(run=run, out=None, force=False, jobs=1, quiet=False)
+
+
+def _add_names(parser: argparse.ArgumentParser, default: str) -> None:
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="IN", help="files, folders, globs, or - for standard input")
+    add("-o", "--out", metavar="OUT", help=f"file, folder, or - (default: {default})")
+
+
+def _add_switches(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-f", "--force", action="store_true", help="overwrite existing files")
+    add("-j", "--jobs", type=_count, default=1, metavar="N", help="files at a time (default 1)")
+    add("--json", action="store_true", help="print one JSON object a file")
+    add("--quiet", action="store_true", help="print errors only")
+
+
+def _number(text: str, low: float, high: float, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
+    return value
+
+
+def _quality(text: str) -> float:
+    return _number(text, 0, 100, "a number from 0 to 100")
+
+
+def _positive(text: str) -> float:
+    return _number(text, sys.float_info.min, sys.float_info.max, "a number above 0")
+
+
+def _count(text: str) -> int:
+    return int(_number(text, 1, 256, "1 to 256"))
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"([0-9.]+) ?([a-z]*)", text.lower())
+    number, unit = match.groups() if match else ("", "")
+    factor = SIZE_UNITS.get(unit, 0)
+    return int(factor * _number(number if factor else text, 1 / 1024, 1e9, "such as 40000 or 40kB"))

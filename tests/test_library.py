@@ -1,0 +1,156 @@
+"""npeg.encode, npeg.decode and npeg.info: arrays and Pillow images, qualities and exact targets."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import cpu_seconds, environment
+from PIL import Image
+
+import npeg
+from npeg import targets
+
+SIZES = [(1, 1), (1, 2), (3, 1), (15, 17), (16, 16), (64, 63), (65, 64), (5, 130)]
+
+
+@pytest.mark.parametrize("height_width", SIZES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_size_comes_back_as_it_was(photo, height_width, channels):
+    height, width = height_width
+    pixels = np.resize(photo, (height, width, 3)) if channels == 3 else photo[:height, :width, 0]
+    pixels = np.resize(pixels, (height, width, 3) if channels == 3 else (height, width))
+    decoded = npeg.decode(npeg.encode(pixels, 60))
+    assert decoded.shape == pixels.shape
+    assert decoded.dtype == np.uint8
+
+
+def test_the_photograph_is_recognisable_and_grey_stays_grey(photo, photo_npeg):
+    assert targets.psnr_db(photo, npeg.decode(photo_npeg)) > 24
+    grey = np.asarray(Image.fromarray(photo).convert("L"))
+    assert targets.psnr_db(grey, npeg.decode(npeg.encode(grey, 50))) > 24
+
+
+def test_arrays_and_pillow_images_give_the_same_file(photo, photo_npeg):
+    assert npeg.encode(Image.fromarray(photo), quality=50) == photo_npeg
+    assert npeg.encode(np.asfortranarray(photo), quality=50) == photo_npeg
+    grey = np.ascontiguousarray(photo[..., :1])
+    assert (
+        npeg.encode(grey) == npeg.encode(grey[..., 0]) == npeg.encode(Image.fromarray(grey[..., 0]))
+    )
+
+
+def test_bytes_like_data_is_decoded_and_a_path_is_refused(photo_npeg):
+    np.testing.assert_array_equal(
+        npeg.decode(bytearray(photo_npeg)), npeg.decode(memoryview(photo_npeg))
+    )
+    for function in (npeg.decode, npeg.info):
+        with pytest.raises(npeg.NpegError, match=r"found str, expected the bytes"):
+            function("photo.npeg")
+
+
+def test_info_describes_a_file_without_decoding_it(photo, photo_npeg):
+    found = npeg.info(photo_npeg)
+    assert (found.header.height, found.header.width, found.header.channels) == photo.shape
+    assert found.header.quality == 50
+    assert found.size_bytes == len(photo_npeg)
+    assert found.rate_bpp == pytest.approx(8 * len(photo_npeg) / (96 * 128))
+
+
+def test_a_warning_names_the_line_that_called():
+    frames = [Image.new("L", (4, 4), grey) for grey in (0, 255)]
+    frames[0].is_animated, frames[0].n_frames = True, 2
+    with pytest.warns(UserWarning, match="one of 2 frames") as caught:
+        npeg.encode(frames[0])
+    assert caught[0].filename == __file__
+
+
+def test_a_higher_quality_is_a_larger_and_better_file(photo):
+    encoded = [npeg.encode(photo, quality) for quality in (0, 25.5, 50, 75, 100)]
+    sizes = [len(data) for data in encoded]
+    assert sizes == sorted(sizes)
+    psnrs = [targets.psnr_db(photo, npeg.decode(data)) for data in encoded]
+    assert psnrs == sorted(psnrs)
+
+
+@pytest.mark.parametrize("quality", [-1, 100.5, math.nan, "50", None, True])
+def test_an_impossible_quality_is_refused(photo, quality):
+    with pytest.raises(npeg.NpegError, match="quality is .*, expected 0 to 100"):
+        npeg.encode(photo, quality)
+
+
+@pytest.mark.parametrize("target", [{"bpp": 0}, {"size": -3}, {"psnr": math.inf}, {"bpp": "1"}])
+def test_an_impossible_target_is_refused(photo, target):
+    with pytest.raises(npeg.NpegError, match=r"(bpp|size|psnr) is .*, expected a number above 0"):
+        npeg.encode(photo, **target)
+
+
+def test_two_targets_at_once_are_refused(photo):
+    with pytest.raises(npeg.NpegError, match="several"):
+        npeg.encode(photo, bpp=1, psnr=30)
+
+
+def quality_above(data: bytes) -> float:
+    return npeg.info(data).header.quality + 0.5
+
+
+@pytest.mark.parametrize("bpp", [0.6, 1.5])
+def test_bpp_gives_the_highest_quality_below(photo, bpp):
+    data = npeg.encode(photo, bpp=bpp)
+    assert npeg.info(data).rate_bpp <= bpp
+    assert npeg.info(npeg.encode(photo, quality_above(data))).rate_bpp > bpp
+
+
+def test_size_gives_the_highest_quality_below(photo):
+    data = npeg.encode(photo, size=2000)
+    assert len(data) <= 2000
+    assert len(npeg.encode(photo, quality_above(data))) > 2000
+    assert npeg.encode(photo, size=10**9) == npeg.encode(photo, 100)
+
+
+def test_psnr_gives_the_smallest_file_above(photo):
+    data = npeg.encode(photo, psnr=30)
+    assert targets.psnr_db(photo, npeg.decode(data)) >= 30
+    smaller = npeg.encode(photo, npeg.info(data).header.quality - 0.5)
+    assert targets.psnr_db(photo, npeg.decode(smaller)) < 30
+
+
+def test_a_target_out_of_reach_says_what_is_reachable(photo):
+    smallest = len(npeg.encode(photo, 0))
+    with pytest.raises(npeg.NpegError, match=f"20 bytes is out of reach.* {smallest} bytes"):
+        npeg.encode(photo, size=20)
+    with pytest.raises(npeg.NpegError, match=r"0.01 bpp is out of reach.* is 0\.\d+ bpp"):
+        npeg.encode(photo, bpp=0.01)
+    with pytest.raises(npeg.NpegError, match=r"psnr 90 dB is out of reach.* is \d\d\.\d\d dB"):
+        npeg.encode(photo, psnr=90)
+
+
+@pytest.mark.parametrize("border", [0, 1, 2, 7, 100, 199, 200])
+def test_the_search_finds_every_border_and_looks_over_a_small_dip(border):
+    assert targets._furthest(lambda step: step <= border) == border
+    dip = {border - 1} if border > 2 else set()
+    assert targets._furthest(lambda step: step <= border and step not in dip) == border
+
+
+def test_the_search_gives_up_early_when_nothing_is_in_reach():
+    tried = []
+    assert targets._furthest(lambda step: tried.append(step) or False) is None
+    assert len(tried) <= 3
+
+
+def test_psnr_is_that_of_its_definition(photo):
+    other = np.clip(photo.astype(int) + 3, 0, 255).astype(np.uint8)
+    mse = np.mean((photo.astype(float) - other) ** 2)
+    assert targets.psnr_db(photo, other) == pytest.approx(10 * math.log10(255**2 / mse))
+    assert targets.psnr_db(photo, photo) == math.inf
+
+
+def test_importing_npeg_imports_nothing_heavy_and_is_quick():
+    heavy = "{'numpy', 'PIL', 'onnxruntime', 'torch', 'tqdm'} & set(sys.modules)"
+    code = f"import sys, npeg; assert not {heavy}, {heavy}"
+    subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
+    added = min(cpu_seconds("import npeg") for _ in range(5)) - min(
+        cpu_seconds("pass") for _ in range(5)
+    )
+    assert added < 0.06
