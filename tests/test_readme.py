@@ -1,0 +1,35 @@
+"""README.md: its Python runs, its commands parse, its tree is the tree."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from npeg import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+COMMANDS = re.findall(r"^    (?:torchrun \S+ -m )?(npeg .*)$", README, re.M)
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_a_python_example_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(code, {})
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_one_that_the_parser_takes(command: str) -> None:
+    arguments = shlex.split(command, comments=True)[1:]
+    assert callable(cli._parser(arguments).parse_args(arguments).run)
+
+
+def test_every_path_of_the_tree_exists_and_every_module_is_in_it() -> None:
+    tree = README.split("## What is where")[1].split("## ")[0]
+    named = {path.rstrip("/") for path in re.findall(r"^    ([\w./]+) +\S", tree, re.M)}
+    missing = [path for path in named if not (ROOT / path).exists()]
+    assert not missing
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "npeg").glob("*.py")}
+    assert modules <= named
