@@ -1,0 +1,59 @@
+"""npeg itself, as one codec among others."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import npeg
+from npeg.bench.codecs.contract import Codec, Pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Npeg(Codec):
+    """npeg, as its command line writes files."""
+
+    name = "npeg"
+    title = "npeg"
+    qualities = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    quality_range = (0, 100)
+    quality_step = 0.5
+
+    def encode(self, image: Pixels, quality: float) -> bytes:
+        """Return the whole file."""
+        from npeg.codec import encode_pixels
+
+        with _threads(self.threads):
+            return encode_pixels(image, round(2 * quality))
+
+    def decode(self, data: bytes) -> Pixels:
+        """Return the image of a file that `encode` made."""
+        from npeg.codec import decode_pixels
+
+        with _threads(self.threads):
+            return decode_pixels(data)
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the version and a fingerprint of the weights, which change the files too."""
+        weights = sorted(path for path in _MODELS.rglob("*") if path.suffix in (".onnx", ".npz"))
+        digest = sha256(b"".join(sha256(path.read_bytes()).digest() for path in weights))
+        return f"npeg {npeg.__version__}, weights {digest.hexdigest()[:8]}"
+
+
+_MODELS = Path(npeg.__file__).parent / "models"
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Let npeg's networks use this many threads, for a while."""
+    before = os.environ.get("NPEG_THREADS")
+    os.environ["NPEG_THREADS"] = str(number)
+    try:
+        yield
+    finally:
+        os.environ.pop("NPEG_THREADS")
+        if before is not None:
+            os.environ["NPEG_THREADS"] = before

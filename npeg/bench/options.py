@@ -1,0 +1,164 @@
+"""The arguments of `npeg bench`; cheap to import, the work is imported when it starts."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from npeg.errors import InputError
+
+if TYPE_CHECKING:
+    from npeg.bench.codecs.contract import Codec
+    from npeg.bench.metrics import Metric
+    from npeg.bench.runner import Plan
+
+DEFAULT_CODECS = "npeg,avif,webp,jpeg"
+DEFAULT_METRICS = "psnr,psnr-y,ms-ssim,ssimulacra2"
+EXTRA_PACKAGES = ("bjontegaard", "scipy", "ssimulacra2")  # of npeg[bench]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `npeg bench` to its parser."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--images", nargs="+", type=Path, metavar="PATH", help="measure these folders and files"
+    )
+    what.add_argument(
+        "--compare", type=Path, metavar="IMAGE", help="make a page of one image at equal size"
+    )
+    what.add_argument(
+        "--list", action="store_true", help="list the codecs, and how to install missing ones"
+    )
+    parser.add_argument(
+        "--codecs",
+        default=DEFAULT_CODECS,
+        metavar="A,B/OPTION=VALUE",
+        help="codecs and their options, such as avif/speed=8 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, help="folder of the results, or file of the compared page"
+    )
+    parser.add_argument(
+        "-q", "--quality", type=float, default=50, help="of the first codec of --compare (50)"
+    )
+    parser.add_argument(
+        "--qualities", default="", metavar="10,30,50", help="instead of each codec's own"
+    )
+    parser.add_argument(
+        "--metrics",
+        default=DEFAULT_METRICS,
+        metavar="A,B",
+        help="any of psnr, psnr-y, ms-ssim, ssimulacra2, time (default: %(default)s)",
+    )
+    parser.add_argument("--fresh", action="store_true", help="forget stored results, measure anew")
+    parser.add_argument("--threads", type=int, default=1, help="threads of a codec (1)")
+    parser.add_argument("--repeats", type=int, default=3, help="times are the best of these (3)")
+    parser.add_argument("-j", "--jobs", type=int, help="processes (default: one a core)")
+
+
+def run(args: Namespace) -> int:
+    """Do what the arguments of `npeg bench` say; return the exit status.
+
+    Raises NpegError if an argument, an image or the store is not usable.
+    """
+    for name in ("threads", "repeats", "jobs"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} is {value}, expected 1 or more")
+    work = _list_codecs if args.list else _compare if args.compare else _bench
+    try:
+        return work(args)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA_PACKAGES:
+            raise
+        raise InputError(f'the bench needs {error.name}: pip install "npeg[bench]"') from None
+
+
+def _bench(args: Namespace) -> int:
+    from npeg.bench.runner import run_plan, usable_cores
+    from npeg.bench.store import Store
+    from npeg.bench.tables import summary_lines, write_tsv
+
+    folder = args.out or Path("bench")
+    plan = _plan(args)
+    with Store(folder / "bench.sqlite") as store:
+        try:
+            outcome = run_plan(plan, store, args.jobs or usable_cores(), args.fresh)
+        except KeyboardInterrupt:
+            print(
+                "interrupted: what is measured is kept, the same command goes on", file=sys.stderr
+            )
+            return 130
+    write_tsv(outcome, folder / "results.tsv")
+    print(*summary_lines(outcome), sep="\n")
+    print(f"wrote {folder / 'results.tsv'}")
+    return 1 if outcome.failures else 0
+
+
+def _compare(args: Namespace) -> int:
+    from npeg.bench.compare import compare
+
+    out = args.out or Path(f"{args.compare.stem}.compare.html")
+    codecs = [codec.spec for codec in _codecs(args)]
+    print(f"wrote {compare(args.compare, out, args.quality, codecs, args.threads)}")
+    return 0
+
+
+def _plan(args: Namespace) -> "Plan":
+    from npeg.bench.photos import find_photos
+    from npeg.bench.runner import Plan
+
+    qualities = [_number(text) for text in _split(args.qualities)]
+    metrics = _metrics(args)
+    plan = Plan(
+        find_photos(args.images),
+        _codecs(args),
+        metrics,
+        qualities,
+        timing="time" in _split(args.metrics),
+        repeats=args.repeats,
+    )
+    for codec in plan.codecs:
+        plan.qualities_of(codec)  # raises before anything is measured
+    return plan
+
+
+def _codecs(args: Namespace) -> "list[Codec]":
+    """Return the codecs asked for that are here, and name those that are not."""
+    from npeg.bench.codecs import find_codec
+
+    found = [find_codec(spec, args.threads) for spec in dict.fromkeys(_split(args.codecs))]
+    for codec in found:
+        if command := codec.missing():
+            print(f"left out {codec.name}: it needs {command}", file=sys.stderr)
+    present = [codec for codec in found if not codec.missing()]
+    if not present:
+        raise InputError(f"none of the codecs {args.codecs!r} is installed")
+    return present
+
+
+def _metrics(args: Namespace) -> "list[Metric]":
+    from npeg.bench.metrics import find_metric
+
+    return [find_metric(name) for name in dict.fromkeys(_split(args.metrics)) if name != "time"]
+
+
+def _list_codecs(args: Namespace) -> int:
+    from npeg.bench.codecs import codec_names, find_codec
+
+    for name in codec_names():
+        codec = find_codec(name, args.threads)
+        command = codec.missing()
+        print(f"{name:14} {f'missing: {command}' if command else codec.version()}")
+    return 0
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--qualities has {text!r}, expected a number") from None

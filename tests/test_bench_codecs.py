@@ -1,0 +1,121 @@
+"""The codecs of the bench: each keeps the contract, and the right one is found."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from npeg.bench.codecs import BUILT_IN, codec_names, find_codec
+from npeg.bench.measure import verify
+from npeg.bench.metrics import psnr_db
+from npeg.errors import InputError, NpegError
+
+PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+
+
+def photo(height=48, width=64):
+    """A smooth picture with a few edges, (H, W, 3) uint8."""
+    i, j = np.mgrid[:height, :width]
+    planes = [128 + 90 * np.sin(i / 9), 4 * j % 256, 128 + 80 * np.cos((i + j) / 11)]
+    image = np.stack(planes, axis=-1)
+    image[height // 3 :, width // 2 :] = 255 - image[height // 3 :, width // 2 :]
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def installed(name):
+    codec = find_codec(name)
+    if codec.missing():
+        pytest.skip(codec.missing())
+    return codec
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_codec_gives_back_an_image_of_the_same_size(name):
+    codec = installed(name)
+    image = photo()
+    quality = codec.qualities[len(codec.qualities) // 2]
+    data = codec.encode(image, quality)
+    decoded = codec.decode(data)
+    assert isinstance(data, bytes)
+    verify(codec, image, decoded)
+    assert psnr_db(image, decoded) > 15
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_higher_quality_is_a_larger_and_better_file(name):
+    codec = installed(name)
+    if codec.lossless:
+        pytest.skip("one quality only")
+    image = photo(128, 128)
+    low, high = (codec.encode(image, q) for q in (codec.qualities[0], codec.qualities[-1]))
+    assert len(low) < len(high)
+    assert psnr_db(image, codec.decode(low)) < psnr_db(image, codec.decode(high))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_codec_states_its_libraries_and_its_scale(name):
+    codec = installed(name)
+    assert re.search(r"\d", codec.version())
+    assert "{" not in codec.label
+    low, high = codec.quality_range
+    assert all(low <= quality <= high for quality in codec.qualities)
+    assert list(codec.qualities) == sorted(codec.qualities)
+
+
+def test_options_change_the_encoder_the_spec_and_the_label():
+    plain, fast = find_codec("avif"), find_codec("avif/speed=9/subsampling=4:2:0")
+    assert (plain.spec, plain.label) == ("avif", "AVIF 4:4:4 speed 6")
+    assert fast.spec == "avif/subsampling=4:2:0/speed=9"
+    assert fast.label == "AVIF 4:2:0 speed 9"
+    assert find_codec("avif/tune=psnr").label == "AVIF 4:4:4 speed 6, tune psnr"
+    assert find_codec(fast.spec) == fast
+    image = photo(96, 96)
+    assert plain.encode(image, 50) != fast.encode(image, 50)
+
+
+def test_threads_are_no_option_of_the_spec():
+    assert find_codec("avif", threads=2).spec == "avif"
+    assert find_codec("avif", threads=2) != find_codec("avif")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("jpg", "unknown codec 'jpg': known are npeg, jpeg"),
+        ("avif/sped=9", "unknown option 'sped' of codec avif: known are subsampling, speed, tune"),
+        ("png/x", "unknown option 'x' of codec png: known are none"),
+        ("avif/speed=fast", "avif/speed is 'fast', expected a whole number"),
+    ],
+)
+def test_an_unknown_codec_or_option_is_named(spec, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        find_codec(spec)
+
+
+def test_the_built_in_codecs_are_the_entry_points_of_the_package():
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    assert project["entry-points"]["npeg.codecs"] == BUILT_IN
+    assert set(BUILT_IN) <= set(codec_names())
+
+
+def test_a_decoded_image_of_another_size_is_refused():
+    with pytest.raises(NpegError, match=re.escape("decoded image is uint8 (3, 4, 3), expected")):
+        verify(find_codec("jpeg"), photo(), photo(3, 4))
+
+
+def test_a_lossless_codec_that_changes_a_pixel_is_refused():
+    changed = photo()
+    changed[0, 0, 0] += 1
+    verify(find_codec("jpeg"), photo(), changed)
+    with pytest.raises(NpegError, match="1 pixels differ after decoding"):
+        verify(find_codec("png"), photo(), changed)
+
+
+def test_npeg_leaves_the_environment_as_it_was(monkeypatch):
+    codec = installed("npeg")
+    monkeypatch.setenv("NPEG_THREADS", "3")
+    codec.decode(codec.encode(photo(), 20))
+    assert os.environ["NPEG_THREADS"] == "3"
