@@ -22,7 +22,7 @@ def add_photograph(folder: Path) -> Path:
     except ModuleNotFoundError:
         raise InputError('the demo\'s photograph needs: pip install "npeg[bench]"') from None
     path = folder / "coffee.png"
-    Image.fromarray(data.coffee()).save(path)
+    Image.fromarray(data.coffee()).save(path)  # type: ignore[no-untyped-call]
     return path
 
 
