@@ -31,7 +31,14 @@ def test_only_training_imports_torch() -> None:
 def test_imports_only_go_up_the_list() -> None:
     for rank, name in enumerate(ORDER):
         used = {n.strip(".").split(".")[0] for n in imported(PACKAGE / f"{name}.py") if n[0] == "."}
-        later = set(ORDER[rank:]) | {"cli", "bench", "training", "teaching", "train", "NpegImagePlugin"}
+        later = set(ORDER[rank:]) | {
+            "cli",
+            "bench",
+            "training",
+            "teaching",
+            "train",
+            "NpegImagePlugin",
+        }
         assert not used & later, f"{name} imports {used & later}"
 
 
