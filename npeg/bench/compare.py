@@ -3,20 +3,17 @@
 Enters: an image file. Leaves: a self-contained HTML page with a divider between any two codecs.
 """
 
-from base64 import b64encode
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from npeg.bench.codecs import find_codec
 from npeg.bench.codecs.contract import Pixels
 from npeg.bench.matching import Coded, coded, largest_within
-from npeg.bench.metrics import METRICS, psnr_db
+from npeg.bench.metrics import METRICS
 from npeg.bench.pages import page
 from npeg.bench.photos import read_pixels
+from npeg.bench.views import coded_view, original_view
 from npeg.errors import InputError
 
 CODECS = ("npeg", "avif", "webp", "jpeg")
@@ -53,7 +50,10 @@ def compare(
         "width": image.shape[1],
         "height": image.shape[0],
         "reference": first.label,
-        "views": [_original(image), *(_view(image, c, reference) for c in (reference, *rivals))],
+        "views": [
+            original_view(image),
+            *(_view(image, c, reference) for c in (reference, *rivals)),
+        ],
     }
     title = f"{image_path.name}: {', '.join(view['label'] for view in data['views'][1:])}"
     html = page(title, "compare.html", ["viewer.js", "compare.js"], data)
@@ -62,33 +62,12 @@ def compare(
     return out_html
 
 
-def _original(image: Pixels) -> dict[str, Any]:
-    return {"label": "Original", "source": _data_url(image), "size_bytes": image.size}
-
-
 def _view(original: Pixels, result: Coded, reference: Coded) -> dict[str, Any]:
-    """Describe one codec's picture to the page."""
+    """Describe one codec's picture to the page, with all its scores."""
     scores = {}
     for name in ("ms-ssim", "ssimulacra2"):
         metric = METRICS[name]
         if metric.missing() is None and min(original.shape[:2]) > 160:
             scores[metric.column] = metric.measure(original, result.pixels)
-    psnr = psnr_db(original, result.pixels)
-    return {
-        "label": result.codec.label,
-        "version": result.codec.version(),
-        "quality": result.quality,
-        "size_bytes": result.size_bytes,
-        "rate_bpp": 8 * result.size_bytes / (original.shape[0] * original.shape[1]),
-        "psnr_rgb_db": psnr if psnr != float("inf") else None,
-        **scores,
-        "above": result.size_bytes > reference.size_bytes,
-        "source": _data_url(result.pixels),
-    }
-
-
-def _data_url(pixels: Pixels) -> str:
-    """Return pixels as a lossless picture that every browser shows alike."""
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return "data:image/png;base64," + b64encode(file.getvalue()).decode()
+    view = coded_view(original, result, reference.size_bytes)
+    return {**view, **scores, "version": result.codec.version()}

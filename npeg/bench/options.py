@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CODECS = "npeg,avif,webp,jpeg"
 DEFAULT_METRICS = "psnr,psnr-y,ms-ssim,ssimulacra2"
-EXTRA_PACKAGES = ("bjontegaard", "scipy", "ssimulacra2")  # of npeg[bench]
+EXTRA_PACKAGES = ("bjontegaard", "matplotlib", "scipy", "ssimulacra2")  # of npeg[bench]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -50,6 +50,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="A,B",
         help="any of psnr, psnr-y, ms-ssim, ssimulacra2, time (default: %(default)s)",
     )
+    parser.add_argument(
+        "--report",
+        nargs="?",
+        type=Path,
+        const=True,
+        metavar="FOLDER",
+        help="write a page, plots and tables too, to the results' folder or another",
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=4, help="photographs shown in the report's page (4)"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=0.25, metavar="BPP", help="of these pictures (0.25)"
+    )
     parser.add_argument("--fresh", action="store_true", help="forget stored results, measure anew")
     parser.add_argument("--threads", type=int, default=1, help="threads of a codec (1)")
     parser.add_argument("--repeats", type=int, default=3, help="times are the best of these (3)")
@@ -65,6 +79,8 @@ def run(args: Namespace) -> int:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} is {value}, expected 1 or more")
+    if args.pictures < 0 or not args.rate > 0:
+        raise InputError("--pictures must be 0 or more, and --rate above 0")
     work = _list_codecs if args.list else _compare if args.compare else _bench
     try:
         return work(args)
@@ -79,7 +95,8 @@ def _bench(args: Namespace) -> int:
     from npeg.bench.store import Store
     from npeg.bench.tables import summary_lines, write_tsv
 
-    folder = args.out or Path("bench")
+    report: Path | None = None if args.report is True else args.report
+    folder = args.out or report or Path("bench")
     plan = _plan(args)
     with Store(folder / "bench.sqlite") as store:
         try:
@@ -92,6 +109,11 @@ def _bench(args: Namespace) -> int:
     write_tsv(outcome, folder / "results.tsv")
     print(*summary_lines(outcome), sep="\n")
     print(f"wrote {folder / 'results.tsv'}")
+    if args.report:
+        from npeg.bench.report import write_report
+
+        paths = write_report(outcome, report or folder, args.pictures, args.rate)
+        print(*(f"wrote {path}" for path in paths), sep="\n")
     return 1 if outcome.failures else 0
 
 

@@ -40,7 +40,7 @@ def mean_rows(outcome: Outcome, codec: Codec) -> list[Row]:
 
 def curve(rows: Sequence[Row], metric: Metric) -> list[tuple[float, float]]:
     """Return the points (rate in bpp, score) of rows, on a scale fit for BD-rate."""
-    pairs = [(row["rate_bpp"], row[metric.column]) for row in rows]
+    pairs = [(row["rate_bpp"], row.get(metric.column)) for row in rows]
     known = [(r, s) for r, s in pairs if isinstance(r, float) and isinstance(s, float)]
     return [(r, ms_ssim_db(s)) for r, s in known] if metric.name == "ms-ssim" else known
 
