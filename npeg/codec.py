@@ -22,6 +22,7 @@ from .networks import Model
 LATENT = 16  # pixels a latent covers in each direction
 HYPER = 64  # pixels a hyper-latent covers
 HALO = 64  # pixels around a tile that the image transforms see: more than the synthesis reaches
+DEAD_ZONE = 0.05  # a symbol this near to 0 saves more as 0; chosen on validation images: -0.4 %
 MAX_SYMBOL = entropy.MAX_MAGNITUDE
 
 T = TypeVar("T", bound=np.generic)
@@ -225,8 +226,10 @@ def synthesise(model: Model, latents: list[Float], tiles: list[Tile], header: He
 
 
 def _quantise(y: Float, means: Float, coded: NDArray[np.bool_]) -> Float:
-    """Return the symbols round(y - mean) where they are coded, 0 elsewhere."""
-    return np.clip(np.rint(y - means), -MAX_SYMBOL, MAX_SYMBOL) * coded
+    """Return the symbols round(y - mean), a little more often 0, where coded, 0 elsewhere."""
+    residual = y - means
+    symbols = np.rint(residual) * (np.abs(residual) > 0.5 + DEAD_ZONE)
+    return np.clip(symbols, -MAX_SYMBOL, MAX_SYMBOL) * coded
 
 
 def _checkerboard(shape: tuple[int, ...]) -> NDArray[np.bool_]:
