@@ -1,7 +1,8 @@
 #!/bin/sh
 # Rate and distortion of npeg and the common codecs on the 24 Kodak photographs, the report, and times.
 #   sh runs/kodak.sh FOLDER_OF_KODAK [WORKING_FOLDER]
-# Goes on where it was interrupted. The photographs: https://r0k.us/graphics/kodak/
+# The published rows came from these commands in several interrupted parts (the rivals first, npeg
+# later, into one store), not from one pass of this script. Goes on where it was interrupted. The photographs: https://r0k.us/graphics/kodak/
 set -eu
 kodak=${1:?give the folder of the 24 Kodak PNG files}
 out=${2:-build/kodak}
