@@ -16,8 +16,12 @@ from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
 
-MODELS = {1: "first"}  # model id -> folder below models/
-DEFAULT_MODEL = 1
+MODELS = {2: "second"}  # model id -> folder below models/
+WITHDRAWN = {1}  # previews that were never released
+DEFAULT_MODEL = 2
+# A latent is coded as 0 and not as 1 if it is less than 1/2 + DEAD_ZONE_PER_BIT * (bits saved -
+# DEAD_ZONE_FREE_BITS) from its mean. Chosen on validation images: runs/dead_zone.py.
+DEAD_ZONE_PER_BIT, DEAD_ZONE_FREE_BITS = 0.03, 2.0
 FOLDER = Path(__file__).parent / "models"
 
 Float = NDArray[np.float32]
@@ -87,6 +91,15 @@ class Model:
         """Latents whose table index is lower are not coded; their symbol is 0."""
         return int(self._entropy["first_coded"])
 
+    @cached_property
+    def thresholds(self) -> Float:
+        """How far from its mean a latent of each table must be for a symbol, (tables,)."""
+        bits = self.tables.token_bits
+        saved = bits[:, 1] - bits[:, 0] - DEAD_ZONE_FREE_BITS
+        thresholds = 0.5 + DEAD_ZONE_PER_BIT * saved.clip(0)
+        thresholds[: self.first_coded] = np.inf
+        return thresholds.astype(np.float32)
+
     @property
     def hyper_latents(self) -> int:
         """Z, the number of hyper-latent channels."""
@@ -138,6 +151,8 @@ def _t(level: int) -> Float:
 
 @lru_cache(maxsize=4)
 def _load(model_id: int, threads: int) -> Model:
+    if model_id in WITHDRAWN:
+        raise FormatError(f"file needs model {model_id}, a preview that was never released")
     if model_id not in MODELS:
         raise FormatError(
             f"file needs model {model_id}, this npeg has {', '.join(map(str, MODELS))}"

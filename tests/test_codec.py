@@ -105,7 +105,7 @@ def test_each_tile_is_decoded_without_the_others() -> None:
 
 def test_synthesis_by_tiles_equals_synthesis_at_once() -> None:
     model = networks.load()
-    header = container.Header(1, 100, 448, 128, tile_size=192)
+    header = container.Header(networks.DEFAULT_MODEL, 100, 448, 128, tile_size=192)
     y_hat = np.random.default_rng(3).normal(0, 2, (256, 8, 28)).astype(np.float32)
     tiles = list(codec.tiles_of(header))
     parts = [y_hat[:, :, t.left // 16 : -(-t.right // 16)] for t in tiles]
@@ -153,7 +153,7 @@ def test_every_flipped_bit_of_a_file_is_refused() -> None:
 def test_any_payload_behind_right_checksums_gives_an_image_or_one_line(
     payload: bytes, level: int
 ) -> None:
-    data = container.write(container.Header(1, level, 70, 40), [payload])
+    data = container.write(container.Header(networks.DEFAULT_MODEL, level, 70, 40), [payload])
     try:
         assert codec.decode_pixels(data).shape == (40, 70, 3)
     except FormatError as error:
@@ -162,7 +162,13 @@ def test_any_payload_behind_right_checksums_gives_an_image_or_one_line(
 
 def test_an_unknown_model_is_refused_by_name() -> None:
     data = container.write(container.Header(250, 100, 16, 16), [b""])
-    with pytest.raises(FormatError, match="needs model 250, this npeg has 1"):
+    with pytest.raises(FormatError, match="needs model 250, this npeg has 2"):
+        codec.decode_pixels(data)
+
+
+def test_the_withdrawn_model_is_refused_by_name() -> None:
+    data = container.write(container.Header(1, 100, 16, 16), [b""])
+    with pytest.raises(FormatError, match="needs model 1, a preview that was never released"):
         codec.decode_pixels(data)
 
 

@@ -13,7 +13,9 @@ Ints = NDArray[np.int64]
 
 def load_weights() -> list[tuple[Ints, Ints]]:
     """Return (weight, bias) of the three convolutions, as integers."""
-    graph = onnx.load(networks.FOLDER / networks.MODELS[1] / "scale_head.onnx").graph
+    graph = onnx.load(
+        networks.FOLDER / networks.MODELS[networks.DEFAULT_MODEL] / "scale_head.onnx"
+    ).graph
     arrays = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     names = [node.input for node in graph.node if node.op_type == "Conv"]
     cast = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Cast"}
@@ -55,7 +57,7 @@ def scale_indexes(z_hat: Ints, multiplier: Ints, offset: Ints) -> Ints:
 @pytest.mark.parametrize("level", [0, 90, 200])
 def test_numpy_and_onnx_runtime_agree_on_every_index(threads: int, level: int) -> None:
     model = networks.load(threads=threads)
-    entropy = np.load(networks.FOLDER / networks.MODELS[1] / "entropy.npz")
+    entropy = np.load(networks.FOLDER / networks.MODELS[networks.DEFAULT_MODEL] / "entropy.npz")
     rng = np.random.default_rng(level)
     for spread in (2, 30, 20000):
         z_hat = rng.integers(-spread, spread + 1, (model.hyper_latents, 3, 4))

@@ -19,15 +19,16 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ..codec import symbols_of
 from ..container import LEVELS
 from ..entropy import (
     LOW_BITS,
     MAGNITUDE_OF_TOKEN,
-    MAX_MAGNITUDE,
     TOKEN_OF_MAGNITUDE,
     TOKENS,
     quantize_probabilities,
 )
+from ..networks import Model, thread_count
 from .data import Pixels
 from .entropy_model import TABLES
 from .model import Codec
@@ -165,33 +166,17 @@ def level_tables(codec: Codec) -> dict[str, NDArray[Any]]:
     return {name: v[:, :, 0, 0].round().numpy().astype(np.int32) for name, v in rows.items()}
 
 
-@torch.no_grad()
-def token_histogram(codec: Codec, images: list[Pixels], qualities: list[float]) -> Floats:
-    """Count the tokens that each table codes over whole images, (TABLES, TOKENS)."""
-    counts = np.zeros((TABLES, TOKENS))
+def token_histogram(model: Model, images: list[Pixels], qualities: list[float]) -> Floats:
+    """Count the tokens that each table codes when the encoder codes images, (TABLES, TOKENS)."""
+    counts = np.zeros(TABLES * TOKENS)
     for pixels in images:
-        h, w = (side // 64 * 64 for side in pixels.shape[:2])
-        x = torch.from_numpy(pixels[:h, :w]).permute(2, 0, 1)[None].float() / 255
-        for t in torch.tensor(qualities)[:, None]:
-            for symbols, indexes in codec_symbols(codec, x, t):
-                magnitude = symbols.abs().clamp(max=MAX_MAGNITUDE).numpy().ravel()
-                token = TOKEN_OF_MAGNITUDE[magnitude.astype(np.int64)]
-                table = indexes.numpy().ravel().astype(np.int64)
-                flat = np.bincount(table * TOKENS + token, minlength=TABLES * TOKENS)
-                counts += flat.reshape(TABLES, TOKENS)
-    return counts
-
-
-def codec_symbols(codec: Codec, x: Tensor, t: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return (symbols, table indexes) of z and y, as the encoder would code them."""
-    y = codec.g_a(x, t)
-    gain_z, gain_y = codec.gains.gain_z(t), codec.gains.gain_y(t)
-    z_hat = (codec.h_a(y) * gain_z).round()
-    indexes = codec.scale_head(z_hat, codec.gains.multiplier_z(t))
-    indexes = (indexes + codec.gains.index_offset_y(t)).clamp(0, TABLES - 1)
-    _, residual = codec.quantize(y * gain_y, z_hat / gain_z, gain_y)
-    index_z = codec.gains.index_z(t).expand_as(z_hat)
-    return [(z_hat, index_z), (residual.round(), indexes)]
+        for t in qualities:
+            for symbols, tables in symbols_of(model, pixels, round(t * (LEVELS - 1))):
+                token = TOKEN_OF_MAGNITUDE[np.abs(symbols).astype(np.int64)]
+                counts += np.bincount(
+                    tables.astype(np.int64) * TOKENS + token, minlength=counts.size
+                )
+    return counts.reshape(TABLES, TOKENS)
 
 
 @torch.no_grad()
@@ -227,18 +212,25 @@ def export(codec: Codec, folder: Path, images: list[Pixels], qualities: list[flo
     """
     codec = codec.eval().requires_grad_(False)
     codec.scale_head.assert_exact()
-    counts = token_histogram(codec, images, qualities)
-    probabilities = fit_tables(model_probabilities(codec), counts)
-    tables = np.stack([quantize_probabilities(p) for p in probabilities])
-    first_coded = int(np.argmax(probabilities[:, 0] < SKIPPED_ZERO_PROBABILITY))
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    integers = {"tables": tables, "first_coded": np.array(first_coded)} | level_tables(codec)
-    np.savez_compressed(partial / "entropy.npz", allow_pickle=False, **integers)
     write_graphs(codec, partial)
+    prior = model_probabilities(codec)
+    write_entropy(codec, prior, 0, partial)
+    counts = token_histogram(Model(partial, thread_count()), images, qualities)
+    probabilities = fit_tables(prior, counts)
+    first_coded = int(np.argmax(probabilities[:, 0] < SKIPPED_ZERO_PROBABILITY))
+    write_entropy(codec, probabilities, first_coded, partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def write_entropy(codec: Codec, probabilities: Floats, first_coded: int, folder: Path) -> None:
+    """Write the integers of the bitstream: tables, the first one in use, rows of all levels."""
+    tables = np.stack([quantize_probabilities(p) for p in probabilities])
+    integers = {"tables": tables, "first_coded": np.array(first_coded)} | level_tables(codec)
+    np.savez_compressed(folder / "entropy.npz", allow_pickle=False, **integers)
 
 
 def write_graphs(codec: Codec, folder: Path) -> None:
