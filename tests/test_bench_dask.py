@@ -21,7 +21,7 @@ distributed = pytest.importorskip("distributed", reason='needs Dask: pip install
 def scheduler():
     """The address of a cluster whose two workers are threads of this process."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0", protocol="tcp"
     ) as made:
         yield made.scheduler_address
 
@@ -134,9 +134,9 @@ def test_a_scheduler_that_does_not_answer_gets_one_clear_line(
 
 
 def test_a_scheduler_without_workers_gets_one_clear_line(images, tmp_path, monkeypatch, capsys):  # noqa: F811
-    monkeypatch.setattr(cluster, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(cluster, "TIMEOUT_S", 3)
     with distributed.LocalCluster(
-        n_workers=0, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=0, processes=False, dashboard_address=":0", protocol="tcp"
     ) as empty:
         command = ["--images", images, "--out", tmp_path / "out", "--codecs", "png"]
         scheduler = ["--scheduler", empty.scheduler_address]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 TIMEOUT_S = 10.0  # for the scheduler to answer, and for a first worker
+LOST_S = 60.0  # without any worker: one that died may be started anew
 QUEUE = 3  # tasks a worker's thread: one that runs, and enough to go on with
 CONFIG = {
     "distributed.scheduler.allowed-failures": 0,  # a task that kills workers is found out here
@@ -93,7 +94,7 @@ def _measure(
         if not under_way:
             return
         try:
-            done = wait(list(under_way), timeout=TIMEOUT_S, return_when="FIRST_COMPLETED").done
+            done = wait(list(under_way), timeout=LOST_S, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             if not _threads(client):
                 raise NpegError("the Dask cluster has lost all its workers") from None
@@ -190,15 +191,15 @@ def _connect(scheduler: str | None, jobs: int) -> "Iterator[Client]":
                 LocalCluster(
                     n_workers=jobs,
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    dashboard_address=":0",
                     silence_logs=logging.CRITICAL,
                 ) as cluster,
-                Client(cluster, set_as_default=False) as client,
+                Client(cluster) as client,
             ):
                 yield client
             return
         try:
-            client = Client(scheduler, timeout=TIMEOUT_S, set_as_default=False)
+            client = Client(scheduler, timeout=TIMEOUT_S)
         except (OSError, ValueError, ImportError):  # silent, no address, of an unknown protocol
             raise InputError(f"no Dask scheduler answers at {scheduler}") from None
         with client:
