@@ -39,7 +39,7 @@ def test_memory_is_what_the_codec_adds(photo, encoded, monkeypatch):  # noqa: F8
     # encoding: 3 MiB of samples, and the file of them; decoding: no copy at all
     assert 5 <= plain.encode_memory_mib < 30
     assert 0 <= plain.decode_memory_mib < 20
-    assert large.encode_memory_mib - plain.encode_memory_mib == pytest.approx(64, abs=4)
+    assert large.encode_memory_mib == pytest.approx(64, abs=6)  # freed before the file is made
     assert large.decode_memory_mib == pytest.approx(plain.decode_memory_mib, abs=4)
 
 
