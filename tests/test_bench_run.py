@@ -1,6 +1,7 @@
 """A run of the bench: what it keeps, what it survives, what it refuses."""
 
 import csv
+import dataclasses
 import re
 import sqlite3
 from pathlib import Path
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from npeg.bench.bdrate import rising
 from npeg.bench.codecs import codec_names, find_codec
+from npeg.bench.measure import Task, measure
 from npeg.bench.metrics import METRICS
 from npeg.bench.photos import find_photos
 from npeg.bench.runner import Plan, run_plan
+from npeg.bench.series import axis_label
 from npeg.bench.store import Store
-from npeg.bench.tables import mean_rows, point_rows
+from npeg.bench.tables import curve, mean_rows, point_rows
 from npeg.cli import main
 from npeg.errors import FormatError, InputError
 
@@ -29,9 +33,11 @@ class Raw(Codec):
     def encode(self, image, quality):
         with open(os.environ["ENCODED"], "a") as file:
             print(self.name, file=file)
-        return bytes([*image.shape]) + image.tobytes()
+        np.ones(int(os.environ.get("RAW_MIB", 0)) << 20, np.uint8)
+        return np.array(image.shape, "<u4").tobytes() + image.tobytes()
     def decode(self, data):
-        return np.frombuffer(data[3:], np.uint8).reshape([*data[:3]])
+        shape = np.frombuffer(data[:12], "<u4")
+        return np.frombuffer(data, np.uint8, offset=12).reshape(shape)
     @classmethod
     def version(cls):
         return os.environ.get("RAW_VERSION", "raw 1")
@@ -206,6 +212,81 @@ def test_a_codec_that_fails_is_reported_and_the_run_goes_on(
     ]
 
 
+@pytest.mark.parametrize("measured", ["time_point", "memory_of_point"])
+def test_a_codec_that_fails_when_timed_is_reported_too(
+    measured, images, tmp_path, monkeypatch, capsys
+):
+    def fails(point, *_):
+        raise RuntimeError("too\nlate")
+
+    monkeypatch.setattr(f"npeg.bench.runner.{measured}", fails)
+    monkeypatch.setattr("npeg.bench.memory.missing", lambda: None)
+    resource = "time" if measured == "time_point" else "memory"
+    options = ["--codecs", "png", "--metrics", f"psnr,{resource}"]
+    assert bench("--images", images, "--out", tmp_path / "out", *options) == 1
+    err = capsys.readouterr().err
+    assert [line for line in err.splitlines() if "too late" in line] == [
+        f"failed: png at quality 100 on {name}.png: too late" for name in (0, 1)
+    ]
+    assert len(rows(tmp_path / "out" / "results.tsv")) == 3  # qualities are kept
+
+
+def test_a_metric_that_fails_is_named(images, tmp_path, monkeypatch, capsys):
+    def fails(original, decoded):
+        raise RuntimeError("no luck")
+
+    broken = dataclasses.replace(METRICS["mse"], measure=fails)
+    monkeypatch.setitem(METRICS, "mse", broken)
+    plan = Plan(find_photos([images]), [find_codec("png")], [broken])
+    tasks = [Task(point, ("mse",)) for point in plan.points()]
+    assert [str(measure(task)) for task in tasks] == [
+        f"png at quality 100 on {name}.png: metric mse: no luck" for name in (0, 1)
+    ]
+
+
+def test_ratio_and_mse_have_their_columns(images, tmp_path):
+    options = ["--codecs", "jpeg,png", "--qualities", "50", "--metrics", "mse,ssim"]
+    assert bench("--images", images, "--out", tmp_path / "out", *options) == 0
+    for row in rows(tmp_path / "out" / "results.tsv"):
+        if row["image"] == "0.png":
+            raw = 3 * 24 * 36
+            assert float(row["compression_ratio"]) == pytest.approx(
+                raw / int(row["size_bytes"]), rel=1e-5
+            )
+        lossless = row["codec"] == "png"
+        assert (row["mse_rgb"] == "0", row["ssim_y"] == "1") == (lossless, lossless)
+
+
+def test_of_an_error_less_is_better(images, tmp_path):
+    plan = Plan(find_photos([images]), [find_codec("jpeg")], [METRICS["mse"]], [10, 50, 90])
+    with Store(tmp_path / "s.sqlite") as store:
+        points = curve(mean_rows(run_plan(plan, store), plan.codecs[0]), plan.metrics[0])
+    assert points == rising(points)
+    assert all(score < 0 for _, score in points)
+    assert axis_label(plan.metrics[0]) == "MSE (RGB), less is better"
+
+
+def test_a_store_of_before_memory_was_measured_is_used(images, tmp_path):
+    command = ["--images", images, "--out", tmp_path, "--codecs", "png", "--metrics", "psnr"]
+    assert bench(*command) == 0
+    _write(tmp_path / "bench.sqlite", "DROP TABLE memory")
+    assert bench(*command) == 0
+    assert len(rows(tmp_path / "results.tsv")) == 3
+
+
+def test_metrics_are_listed_with_what_they_need(capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert bench("--list-metrics") == 0
+    listed = capsys.readouterr().out
+    assert "psnr           larger is better; npeg: mean over R, G and B\n" in listed
+    assert "butteraugli    missing: apt install libjxl-devtools\n" in listed
+    assert bench("--images", "x", "--metrics", "butteraugli") == 1
+    assert capsys.readouterr().err == (
+        "npeg: metric butteraugli is not installed: apt install libjxl-devtools\n"
+    )
+
+
 def test_a_missing_codec_is_left_out_with_its_command(images, tmp_path, encoded, capsys):
     options = ["--codecs", "absent,png", "--metrics", "psnr"]
     assert bench("--images", images, "--out", tmp_path / "out", *options) == 0
@@ -243,6 +324,7 @@ def test_a_metric_that_is_not_defined_leaves_its_cell_empty(images, tmp_path):
         ("--images images --out other", "bench.sqlite: found a store of version 999, expected 1"),
         ("--images images --out text", "bench.sqlite: not a store of npeg bench: file is not a"),
         ("--images images --out alien", "bench.sqlite: found another program's SQLite file"),
+        ("--images images --scheduler tcp://localhost:1", "--scheduler needs --engine dask"),
         ("--images images --jobs 0", "--jobs is 0, expected 1 or more"),
     ],
 )

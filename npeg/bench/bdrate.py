@@ -35,8 +35,8 @@ def rising(curve: Curve) -> list[tuple[float, float]]:
     return points
 
 
-def ms_ssim_db(value: float) -> float:
-    """Return MS-SSIM in decibels, a scale on which its curves are as straight as PSNR's."""
+def ssim_db(value: float) -> float:
+    """Return SSIM or MS-SSIM in decibels, a scale on which curves are as straight as PSNR's."""
     return float("inf") if value >= 1 else float(-10 * np.log10(1 - value))
 
 

@@ -43,18 +43,25 @@ class Failure:
         return f"{where} on {self.point.photo.name}: {self.reason}"
 
 
-def measure(task: Task) -> Result | Failure:
-    """Return size and scores of a point, or why there are none; nothing is raised."""
+def measure(task: Task, image: Pixels | None = None) -> Result | Failure:
+    """Return size and scores of a point, or why there are none; nothing is raised.
+
+    image: the photograph's pixels, where its file is not at hand.
+    """
     try:
         codec = find_codec(task.point.codec, task.point.threads)
-        original = task.point.photo.pixels()
+        original = task.point.photo.pixels() if image is None else image
         data = codec.encode(original, task.point.quality)
         decoded = codec.decode(data)
         verify(codec, original, decoded)
-        return Result(len(data), dict(_scores(original, decoded, task.metrics)), None)
+        return Result(len(data), dict(_scores(original, decoded, task.metrics)))
     except Exception as error:  # a codec is someone else's code: the run must go on
-        reason = str(error) or type(error).__name__
-        return Failure(task.point, " ".join(reason.split()))
+        return failure(task.point, error)
+
+
+def failure(point: Point, error: Exception) -> Failure:
+    """Return the failure that an exception tells of, in one line."""
+    return Failure(point, " ".join(str(error).split()) or type(error).__name__)
 
 
 def verify(codec: Codec, original: Pixels, decoded: Pixels) -> None:
@@ -90,17 +97,18 @@ def measure_all(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Result
         yield from _one_by_one(suspects)
 
 
-def time_point(point: Point, machine: str, repeats: int) -> Timing | Failure:
-    """Return the best encoding and decoding times of a point that was verified before."""
-    try:
-        codec = find_codec(point.codec, point.threads)
-        image = point.photo.pixels()
-        data = codec.encode(image, point.quality)
-        encode_time_s = _best_time_s(lambda: codec.encode(image, point.quality), repeats)
-        decode_time_s = _best_time_s(lambda: codec.decode(data), repeats)
-        return Timing(machine, repeats, encode_time_s, decode_time_s)
-    except Exception as error:  # as in `measure`
-        return Failure(point, f"{type(error).__name__}: {error}")
+def time_point(point: Point, machine: str, repeats: int) -> Timing:
+    """Return the best encoding and decoding times of a point; what is timed is verified first.
+
+    Raises whatever the codec does.
+    """
+    codec = find_codec(point.codec, point.threads)
+    image = point.photo.pixels()
+    data = codec.encode(image, point.quality)  # loads its libraries and weights
+    verify(codec, image, codec.decode(data))
+    encode_time_s = _best_time_s(lambda: codec.encode(image, point.quality), repeats)
+    decode_time_s = _best_time_s(lambda: codec.decode(data), repeats)
+    return Timing(machine, repeats, encode_time_s, decode_time_s)
 
 
 def _scores(
@@ -113,10 +121,12 @@ def _scores(
             yield (name, metric.version), metric.measure(original, decoded)
         except InputError:
             yield (name, metric.version), None
+        except Exception as error:
+            raise NpegError(f"metric {name}: {error}") from error
 
 
 def _in_pool(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Result | Failure]]:
-    with _pool(jobs) as pool:
+    with new_pool(jobs) as pool:
         futures = {pool.submit(measure, task): task for task in tasks}
         try:
             for future in as_completed(futures):
@@ -128,7 +138,7 @@ def _in_pool(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Result | 
 def _one_by_one(tasks: Sequence[Task]) -> Iterator[tuple[Task, Result | Failure]]:
     waiting = list(tasks)
     while waiting:
-        with _pool(1) as pool:
+        with new_pool(1) as pool:
             while waiting:
                 task = waiting.pop(0)
                 try:
@@ -138,7 +148,8 @@ def _one_by_one(tasks: Sequence[Task]) -> Iterator[tuple[Task, Result | Failure]
                     break  # to a new pool
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor:
+def new_pool(jobs: int) -> ProcessPoolExecutor:
+    """Return processes that begin anew and leave Ctrl-C to this one."""
     # a forked copy of a process whose libraries have started threads may hang
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
 

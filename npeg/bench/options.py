@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CODECS = "npeg,avif,webp,jpeg"
 DEFAULT_METRICS = "psnr,psnr-y,ms-ssim,ssimulacra2"
-EXTRA_PACKAGES = ("bjontegaard", "matplotlib", "scipy", "ssimulacra2")  # of npeg[bench]
+EXTRA_PACKAGES = ("bjontegaard", "matplotlib", "scipy", "skimage", "ssimulacra2")  # of npeg[bench]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -28,6 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     what.add_argument(
         "--list", action="store_true", help="list the codecs, and how to install missing ones"
+    )
+    what.add_argument(
+        "--list-metrics", action="store_true", help="list the metrics, and how to install them"
     )
     parser.add_argument(
         "--codecs",
@@ -48,7 +51,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--metrics",
         default=DEFAULT_METRICS,
         metavar="A,B",
-        help="any of psnr, psnr-y, ms-ssim, ssimulacra2, time (default: %(default)s)",
+        help="any of --list-metrics, time and memory (default: %(default)s)",
     )
     parser.add_argument(
         "--report",
@@ -68,6 +71,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of a codec (1)")
     parser.add_argument("--repeats", type=int, default=3, help="times are the best of these (3)")
     parser.add_argument("-j", "--jobs", type=int, help="processes (default: one a core)")
+    parser.add_argument(
+        "--engine",
+        choices=("processes", "dask"),
+        default="processes",
+        help="what measures qualities; times are always taken here, one at a time",
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of the Dask cluster (default: --jobs workers here)"
+    )
 
 
 def run(args: Namespace) -> int:
@@ -81,7 +93,17 @@ def run(args: Namespace) -> int:
             raise InputError(f"--{name} is {value}, expected 1 or more")
     if args.pictures < 0 or not args.rate > 0:
         raise InputError("--pictures must be 0 or more, and --rate above 0")
-    work = _list_codecs if args.list else _compare if args.compare else _bench
+    if args.scheduler and args.engine != "dask":
+        raise InputError("--scheduler needs --engine dask")
+    work = (
+        _list_codecs
+        if args.list
+        else _list_metrics
+        if args.list_metrics
+        else _compare
+        if args.compare
+        else _bench
+    )
     try:
         return work(args)
     except ModuleNotFoundError as error:
@@ -97,10 +119,15 @@ def _bench(args: Namespace) -> int:
 
     report: Path | None = None if args.report is True else args.report
     folder = args.out or report or Path("bench")
-    plan = _plan(args)
+    plan, jobs = _plan(args), args.jobs or usable_cores()
+    engine = None
+    if args.engine == "dask":
+        from npeg.bench.cluster import dask_engine
+
+        engine = dask_engine(args.scheduler, jobs)
     with Store(folder / "bench.sqlite") as store:
         try:
-            outcome = run_plan(plan, store, args.jobs or usable_cores(), args.fresh)
+            outcome = run_plan(plan, store, jobs, args.fresh, engine)
         except KeyboardInterrupt:
             print(
                 "interrupted: what is measured is kept, the same command goes on", file=sys.stderr
@@ -127,6 +154,7 @@ def _compare(args: Namespace) -> int:
 
 
 def _plan(args: Namespace) -> "Plan":
+    from npeg.bench import memory
     from npeg.bench.photos import find_photos
     from npeg.bench.runner import Plan
 
@@ -139,7 +167,10 @@ def _plan(args: Namespace) -> "Plan":
         qualities,
         timing="time" in _split(args.metrics),
         repeats=args.repeats,
+        memory="memory" in _split(args.metrics),
     )
+    if plan.memory and (reason := memory.missing()):
+        raise InputError(f"peak memory is not available here: {reason}")
     for codec in plan.codecs:
         plan.qualities_of(codec)  # raises before anything is measured
     return plan
@@ -160,9 +191,10 @@ def _codecs(args: Namespace) -> "list[Codec]":
 
 
 def _metrics(args: Namespace) -> "list[Metric]":
-    from npeg.bench.metrics import find_metric
+    from npeg.bench.metrics import RESOURCES, find_metric
 
-    return [find_metric(name) for name in dict.fromkeys(_split(args.metrics)) if name != "time"]
+    names = dict.fromkeys(_split(args.metrics))
+    return [find_metric(name) for name in names if name not in RESOURCES]
 
 
 def _list_codecs(args: Namespace) -> int:
@@ -172,6 +204,21 @@ def _list_codecs(args: Namespace) -> int:
         codec = find_codec(name, args.threads)
         command = codec.missing()
         print(f"{name:14} {f'missing: {command}' if command else codec.version()}")
+    return 0
+
+
+def _list_metrics(args: Namespace) -> int:
+    from npeg.bench import memory
+    from npeg.bench.metrics import METRICS
+
+    for metric in METRICS.values():
+        command = metric.missing()
+        better = "larger" if metric.larger_is_better else "smaller"
+        what = f"missing: {command}" if command else f"{better} is better; {metric.source}"
+        print(f"{metric.name:14} {what}")
+    print(f"{'time':14} best of --repeats to encode and to decode, one at a time, --threads each")
+    reason = memory.missing()
+    print(f"{'memory':14} {f'missing: {reason}' if reason else 'peak to encode and to decode'}")
     return 0
 
 

@@ -108,6 +108,8 @@ def _draw(axes: "Axes", drawn: Sequence[Series], metric: Metric) -> None:
     axes.set_xlabel("bits per pixel (whole files)")
     axes.set_ylabel(axis_label(metric))
     axes.yaxis.set_major_locator(MaxNLocator(9, integer=True, steps=[1, 2, 5, 10]))
+    if not metric.larger_is_better:  # curves are of the negated score, so that better is up
+        axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     axes.grid(color="#e6e6e1", linewidth=0.8)
     axes.set_axisbelow(True)
     _write_labels(axes, labels)

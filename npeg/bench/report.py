@@ -16,7 +16,7 @@ from npeg.bench.plots import LARGEST_RATE_BPP, LEAST_SCORE, write_plots
 from npeg.bench.published import is_kodak
 from npeg.bench.runner import Outcome, machine_name
 from npeg.bench.series import Series, axis_label, rates_by_name, series_of
-from npeg.bench.tables import TIMES, conditions, point_rows
+from npeg.bench.tables import SIZES, conditions, point_rows, resource_columns
 
 Rates = Mapping[str, Mapping[str, float | None]]  # anchor, then codec, in per cent
 PICTURES = 4
@@ -65,8 +65,7 @@ def report_data(
 ) -> dict[str, Any]:
     """Return all that the page shows but the pictures; numbers that JSON lacks are None."""
     plan = outcome.plan
-    columns = ["quality", "size_bytes", "rate_bpp", *(m.column for m in plan.metrics)]
-    columns += TIMES if plan.timing else ()
+    columns = ["quality", *SIZES, *(m.column for m in plan.metrics), *resource_columns(plan)]
     return {
         "images": describe_photos(outcome),
         "photos": [photo.name for photo in plan.photos],
@@ -111,6 +110,8 @@ def _metric(metric: Metric) -> dict[str, Any]:
         "label": metric.label,
         "column": metric.column,
         "axis": axis_label(metric),
+        "decibels": metric.decibels,
+        "upside_down": not metric.larger_is_better,
         "least": LEAST_SCORE.get(metric.name),
     }
 

@@ -5,16 +5,19 @@ Enters: photographs, codecs, metrics, a store. Leaves: results by point, and fai
 
 import os
 import platform
+import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from npeg.bench.codecs.contract import Codec
-from npeg.bench.measure import Failure, Task, measure_all, time_point
+from npeg.bench.measure import Failure, Task, failure, measure_all, time_point
+from npeg.bench.memory import memory_of_point
 from npeg.bench.metrics import Metric
 from npeg.bench.photos import Photo
 from npeg.bench.store import Point, Result, Store
@@ -31,6 +34,7 @@ class Plan:
     qualities: Sequence[float] = ()  # of every lossy codec; none: each codec's own
     timing: bool = False
     repeats: int = 3
+    memory: bool = False
 
     def qualities_of(self, codec: Codec) -> Sequence[float]:
         """Return the qualities that a codec is run at.
@@ -73,22 +77,32 @@ class Outcome:
         }
 
 
-def run_plan(plan: Plan, store: Store, jobs: int = 1, fresh: bool = False) -> Outcome:
+Engine = Callable[[Sequence[Task]], Iterator[tuple[Task, Result | Failure]]]
+"""What measures tasks in any order: processes here, or a cluster's workers."""
+
+
+def run_plan(
+    plan: Plan, store: Store, jobs: int = 1, fresh: bool = False, engine: Engine | None = None
+) -> Outcome:
     """Measure what the store lacks of a plan, and return all of it.
 
     Args:
         plan: what to measure.
         store: where results are read and kept.
-        jobs: processes that measure qualities; times are always taken one after another.
+        jobs: processes that measure qualities.
         fresh: forget what the store knows of this plan.
+        engine: measures qualities in the processes' place. Times and memory are always taken
+            here, one after another, when it has finished.
     """
     points = list(plan.points())
     if fresh:
         store.forget(points)
     outcome = Outcome(plan)
-    _measure_missing(plan, points, store, jobs, outcome)
+    _measure_missing(plan, points, store, engine or partial(measure_all, jobs=jobs), outcome)
     if plan.timing:
         _time_missing(plan, points, store, outcome)
+    if plan.memory:
+        _weigh_missing(points, store, outcome)
     for point in points:
         result = store.get(point, machine_name())
         if result is not None:
@@ -96,6 +110,7 @@ def run_plan(plan: Plan, store: Store, jobs: int = 1, fresh: bool = False) -> Ou
     return outcome
 
 
+@lru_cache
 def machine_name() -> str:
     """Return the processor and its number of cores that this process may use."""
     model = platform.processor() or platform.machine()
@@ -113,7 +128,7 @@ def usable_cores() -> int:
 
 
 def _measure_missing(
-    plan: Plan, points: Sequence[Point], store: Store, jobs: int, outcome: Outcome
+    plan: Plan, points: Sequence[Point], store: Store, engine: Engine, outcome: Outcome
 ) -> None:
     tasks = []
     for point in points:
@@ -125,10 +140,9 @@ def _measure_missing(
     if not tasks:
         return
     with _progress("quality", len(points), len(points) - len(tasks)) as bar:
-        for task, result in measure_all(tasks, jobs):
+        for task, result in engine(tasks):
             if isinstance(result, Failure):
-                outcome.failures.append(result)
-                bar.write(f"failed: {result}", file=sys.stderr)
+                _report(result, outcome, bar)
             else:
                 store.put(task.point, result)
             bar.update()
@@ -136,17 +150,53 @@ def _measure_missing(
 
 def _time_missing(plan: Plan, points: Sequence[Point], store: Store, outcome: Outcome) -> None:
     machine = machine_name()
-    known = {point: store.get(point, machine) for point in points}
-    untimed = {point: result for point, result in known.items() if result and not result.timing}
-    with _progress("time", len(points), len(points) - len(untimed)) as bar:
-        for point, result in untimed.items():
-            timing = time_point(point, machine, plan.repeats)
-            if isinstance(timing, Failure):
-                outcome.failures.append(timing)
-                bar.write(f"failed: {timing}", file=sys.stderr)
-            else:
-                store.put(point, Result(result.size_bytes, {}, timing))
+
+    def time(point: Point, known: Result) -> Result:
+        return Result(known.size_bytes, {}, time_point(point, machine, plan.repeats))
+
+    untimed = {p: r for p, r in _known(points, store).items() if not r.timing}
+    _one_at_a_time("time", len(points), untimed, time, store, outcome)
+
+
+def _weigh_missing(points: Sequence[Point], store: Store, outcome: Outcome) -> None:
+    machine = machine_name()
+
+    def weigh(point: Point, known: Result) -> Result:
+        return Result(known.size_bytes, {}, memory=memory_of_point(point, machine))
+
+    unweighed = {p: r for p, r in _known(points, store).items() if not r.memory}
+    _one_at_a_time("memory", len(points), unweighed, weigh, store, outcome)
+
+
+def _known(points: Sequence[Point], store: Store) -> dict[Point, Result]:
+    """Return what the store has of points; those that failed are not in it."""
+    found = {point: store.get(point, machine_name()) for point in points}
+    return {point: result for point, result in found.items() if result}
+
+
+def _one_at_a_time(
+    what: str,
+    total: int,
+    wanted: Mapping[Point, Result],
+    measure: Callable[[Point, Result], Result],
+    store: Store,
+    outcome: Outcome,
+) -> None:
+    """Measure more of points, keep it at once, and report what fails."""
+    with _progress(what, total, total - len(wanted)) as bar:
+        for point, known in wanted.items():
+            try:
+                store.put(point, measure(point, known))
+            except sqlite3.Error:
+                raise
+            except Exception as error:  # a codec is someone else's code: the run must go on
+                _report(failure(point, error), outcome, bar)
             bar.update()
+
+
+def _report(failed: Failure, outcome: Outcome, bar: "tqdm[Any]") -> None:
+    outcome.failures.append(failed)
+    bar.write(f"failed: {failed}", file=sys.stderr)
 
 
 def _progress(what: str, total: int, known: int) -> "tqdm[Any]":

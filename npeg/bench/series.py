@@ -90,6 +90,8 @@ def rates_by_name(series: Sequence[Series], metric: Metric) -> dict[str, dict[st
 
 
 def axis_label(metric: Metric) -> str:
-    """Return a metric's name with the unit of its curves."""
-    in_db = metric.column.endswith("_db") or metric.name == "ms-ssim"
+    """Return a metric's name with the unit of its curves, which rise with quality."""
+    if not metric.larger_is_better:
+        return f"{metric.label}, less is better"
+    in_db = metric.column.endswith("_db") or metric.decibels
     return f"{metric.label}, dB" if in_db else metric.label

@@ -1,7 +1,7 @@
 """Results that survive: every measured point in one SQLite file, written as soon as it is known.
 
-A point is one photograph, by hash, in one codec, with its version, threads and quality. Scores
-and times hang on points; what is there with the same versions is never measured again.
+A point is one photograph, by hash, in one codec, with its version, threads and quality. Scores,
+times and memory hang on points; what is there with the same versions is never measured again.
 """
 
 import sqlite3
@@ -42,6 +42,14 @@ CREATE TABLE times (
     PRIMARY KEY (point, machine)
 );
 """
+ADDED = """
+CREATE TABLE IF NOT EXISTS memory (
+    point INTEGER NOT NULL REFERENCES points ON DELETE CASCADE,
+    machine TEXT NOT NULL, encode_memory_mib REAL NOT NULL, decode_memory_mib REAL NOT NULL,
+    PRIMARY KEY (point, machine)
+);
+"""
+"""A table that stores of this version did not have at first; who does not know it loses nothing."""
 KEY = "(photo, codec, version, threads, quality) = (?, ?, ?, ?, ?)"
 FIND = f"SELECT id, size_bytes FROM points WHERE {KEY}"
 
@@ -72,12 +80,22 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Peak resident memory on a machine, in MiB, over that of a process before its work."""
+
+    machine: str
+    encode_memory_mib: float
+    decode_memory_mib: float
+
+
+@dataclass(frozen=True)
 class Result:
     """What is known of a point; a score is None where the metric is not defined."""
 
     size_bytes: int
     scores: dict[tuple[str, str], float | None]  # by metric and its version
-    timing: Timing | None
+    timing: Timing | None = None
+    memory: Memory | None = None
 
 
 class Store:
@@ -110,7 +128,7 @@ class Store:
         self._database.close()
 
     def get(self, point: Point, machine: str) -> Result | None:
-        """Return what is known of a point, with its times on one machine, or None."""
+        """Return what is known of a point, with its times and memory on one machine, or None."""
         found = self._one(FIND, point.key())
         if found is None:
             return None
@@ -123,11 +141,18 @@ class Store:
             "WHERE (point, machine) = (?, ?)",
             (number, machine),
         )
+        memory = self._one(
+            "SELECT machine, encode_memory_mib, decode_memory_mib FROM memory "
+            "WHERE (point, machine) = (?, ?)",
+            (number, machine),
+        )
         known = {(metric, version): value for metric, version, value in scores}
-        return Result(size, known, Timing(*timing) if timing else None)
+        return Result(
+            size, known, Timing(*timing) if timing else None, Memory(*memory) if memory else None
+        )
 
     def put(self, point: Point, result: Result) -> None:
-        """Keep a result; scores and times known before stay, unless the size has changed."""
+        """Keep a result; what was known before stays, unless the size has changed."""
         photo = point.photo
         with self._database as database:
             database.execute(
@@ -143,6 +168,11 @@ class Store:
                 database.execute(
                     "INSERT OR REPLACE INTO times VALUES (?, ?, ?, ?, ?)",
                     (number, t.machine, t.repeats, t.encode_time_s, t.decode_time_s),
+                )
+            if (m := result.memory) is not None:
+                database.execute(
+                    "INSERT OR REPLACE INTO memory VALUES (?, ?, ?, ?)",
+                    (number, m.machine, m.encode_memory_mib, m.decode_memory_mib),
                 )
 
     def forget(self, points: Iterable[Point]) -> None:
@@ -162,6 +192,7 @@ class Store:
             raise FormatError(f"{path}: found another program's SQLite file, expected a bench's")
         if version != VERSION:
             raise FormatError(f"{path}: found a store of version {version}, expected {VERSION}")
+        self._database.executescript(ADDED)
         self._database.execute("PRAGMA foreign_keys = ON")
 
     def _row(self, point: Point, size_bytes: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from npeg import __version__
-from npeg.bench.bdrate import bd_rate, ms_ssim_db
+from npeg.bench.bdrate import bd_rate, ssim_db
 from npeg.bench.codecs.contract import Codec
 from npeg.bench.metrics import Metric
 from npeg.bench.photos import Photo
@@ -13,7 +13,9 @@ from npeg.bench.runner import Outcome, Plan, machine_name
 from npeg.bench.store import Point, Result
 
 Row = dict[str, str | float | None]
+SIZES = ("size_bytes", "rate_bpp", "compression_ratio")
 TIMES = ("encode_time_s", "decode_time_s")
+MEMORY = ("encode_memory_mib", "decode_memory_mib")
 
 
 def point_rows(outcome: Outcome, codec: Codec, photo: Photo | None = None) -> list[Row]:
@@ -38,11 +40,21 @@ def mean_rows(outcome: Outcome, codec: Codec) -> list[Row]:
     return means
 
 
+def resource_columns(plan: Plan) -> tuple[str, ...]:
+    """Return the columns of a plan's times and peak memory."""
+    return (TIMES if plan.timing else ()) + (MEMORY if plan.memory else ())
+
+
 def curve(rows: Sequence[Row], metric: Metric) -> list[tuple[float, float]]:
-    """Return the points (rate in bpp, score) of rows, on a scale fit for BD-rate."""
+    """Return the points (rate in bpp, score) of rows, on a scale fit for BD-rate.
+
+    There a larger score is better: those of which a smaller one is are negated.
+    """
     pairs = [(row["rate_bpp"], row.get(metric.column)) for row in rows]
     known = [(r, s) for r, s in pairs if isinstance(r, float) and isinstance(s, float)]
-    return [(r, ms_ssim_db(s)) for r, s in known] if metric.name == "ms-ssim" else known
+    if metric.decibels:
+        return [(r, ssim_db(s)) for r, s in known]
+    return known if metric.larger_is_better else [(r, -s) for r, s in known]
 
 
 def bd_rates(
@@ -63,12 +75,22 @@ def conditions(plan: Plan) -> list[str]:
     sizes = sorted({f"{photo.width}x{photo.height}" for photo in plan.photos})
     lines = [f"npeg bench {__version__}", f"images: {len(plan.photos)}, {', '.join(sizes)}"]
     lines += [f"{codec.label}: {codec.version()}" for codec in plan.codecs]
-    lines.append("rate_bpp: 8 * bytes of the whole file / pixels")
+    lines += [
+        f"{metric.label}: {metric.source}" + (f" ({metric.program()})" if metric.program else "")
+        for metric in plan.metrics
+    ]
+    lines.append("rate_bpp: 8 * bytes of the whole file / pixels; compression_ratio: 24 / rate_bpp")
     threads = ", ".join(sorted({str(codec.threads) for codec in plan.codecs}))
     if plan.timing:
         lines.append(
             f"times: best of {plan.repeats}, one at a time, in one process, files in memory"
         )
+    if plan.memory:
+        lines.append(
+            "memory: peak resident MiB of a new process, over what it had with Python, NumPy, "
+            "Pillow and the input, before it loaded the codec"
+        )
+    if plan.timing or plan.memory:
         lines.append(f"machine: {machine_name()}")
     return [*lines, f"threads of a codec: {threads}"]
 
@@ -109,7 +131,6 @@ def summary_lines(outcome: Outcome) -> list[str]:
 
 def _row(plan: Plan, codec: Codec, point: Point, result: Result) -> Row:
     bits, pixels = 8.0 * result.size_bytes, point.photo.width * point.photo.height
-    timing = result.timing
     return {
         "image": point.photo.name,
         "codec": point.codec,
@@ -118,17 +139,19 @@ def _row(plan: Plan, codec: Codec, point: Point, result: Result) -> Row:
         "quality": point.quality,
         "size_bytes": float(result.size_bytes),
         "rate_bpp": bits / pixels,
+        "compression_ratio": 24 * pixels / bits,
         **{
             metric.column: result.scores.get((metric.name, metric.version))
             for metric in plan.metrics
         },
-        **({key: getattr(timing, key, None) for key in TIMES} if plan.timing else {}),
+        **{key: getattr(result.timing, key, None) for key in TIMES if plan.timing},
+        **{key: getattr(result.memory, key, None) for key in MEMORY if plan.memory},
     }
 
 
 def _number_columns(plan: Plan) -> list[str]:
     scores = [metric.column for metric in plan.metrics]
-    return ["size_bytes", "rate_bpp", *scores, *(TIMES if plan.timing else ())]
+    return [*SIZES, *scores, *resource_columns(plan)]
 
 
 def _mean(values: Sequence[str | float | None]) -> float | None:

@@ -26,7 +26,8 @@ class Chart {
     return node;
   }
 
-  // plan: {series, x: {label, log, limit}, y: {label, least}}.
+  // plan: {series, x: {label, log, limit}, y: {label, least, upsideDown}}; what is upside down
+  // has negated values and is written without their sign.
   // A series: {name, classes, style, dash, span, points: [{x, y, facts: [[name, text], ...]}]};
   // span, if any, is a line from one x to another through its only point.
   draw(plan) {
@@ -120,7 +121,7 @@ class Chart {
     }
     for (const tick of Chart.ticks(this.y.low, this.y.high, this.height / 60)) {
       line(left, this.py(tick), right, this.py(tick));
-      const text = String(tick).replace("-", "−");
+      const text = String(this.plan.y.upsideDown ? Math.abs(tick) : tick).replace("-", "−");
       write(text, { x: left - 8, y: this.py(tick) + 4, "text-anchor": "end" });
     }
     const middle = (left + right) / 2;

@@ -19,17 +19,24 @@ const FORMATS = {
   quality: (value) => `${value}`,
   size_bytes: count,
   rate_bpp: (value) => value.toFixed(3),
+  compression_ratio: (value) => value.toFixed(1),
+  ssim_y: (value) => value.toFixed(4),
   ms_ssim: (value) => value.toFixed(4),
   ssimulacra2: (value) => value.toFixed(1).replace("-", "−"),
   encode_time_s: (value) => `${Number((1000 * value).toPrecision(3))}`,
   decode_time_s: (value) => `${Number((1000 * value).toPrecision(3))}`,
+  encode_memory_mib: (value) => value.toFixed(1),
+  decode_memory_mib: (value) => value.toFixed(1),
 };
 const HEADS = {
   quality: "Quality",
   size_bytes: "Bytes",
   rate_bpp: "Bits per pixel",
+  compression_ratio: "Ratio",
   encode_time_s: "Encode, ms",
   decode_time_s: "Decode, ms",
+  encode_memory_mib: "Encode, MiB",
+  decode_memory_mib: "Decode, MiB",
   ...DATA.heads,
 };
 const format = (name, value) => value == null ? "–" : (FORMATS[name] || ((v) => v.toFixed(2)))(value);
@@ -80,15 +87,16 @@ function fillHead(table, cells) {
 
 // --- curves ---
 
+// On curves, larger is better.
 const scoreOf = (metric, value) =>
-  metric.column === "ms_ssim" ? -10 * Math.log10(1 - value) : value;
+  metric.decibels ? -10 * Math.log10(1 - value) : metric.upside_down ? -value : value;
 
 // Points of a series on one photograph, or of its means.
 function pointsOf(index, metric, photo) {
   if (DATA.series[index].lossless) return [];
   const at = column(metric.column);
   return DATA.rows
-    .filter((row) => row[0] === photo && row[1] === index && row[at] != null && row[at] !== 1)
+    .filter((row) => row[0] === photo && row[1] === index && row[at] != null)
     .map((row) => ({ x: row[RATE], y: scoreOf(metric, row[at]), facts: factsOf(row, metric) }))
     .filter((point) => Number.isFinite(point.y))
     .sort((a, b) => a.x - b.x);
@@ -99,8 +107,8 @@ function factsOf(row, metric) {
     .map((name, k) => [name, HEADS[name], row[k + 2]])
     .filter(([, head, value]) => head && value != null)
     .map(([name, head, value]) => [head, format(name, value)]);
-  if (metric.column !== "ms_ssim") return facts;
-  return [...facts, ["MS-SSIM, dB", scoreOf(metric, row[column("ms_ssim")]).toFixed(2)]];
+  if (!metric.decibels) return facts;
+  return [...facts, [metric.axis, scoreOf(metric, row[column(metric.column)]).toFixed(2)]];
 }
 
 function drawCurves() {
@@ -111,7 +119,7 @@ function drawCurves() {
   curves.draw({
     series: series.filter((one) => one.points.length),
     x: { label: "bits per pixel (whole files)", log, limit },
-    y: { label: metric.axis, least: metric.least },
+    y: { label: metric.axis, least: metric.least, upsideDown: metric.upside_down },
   });
   for (const button of element("legend").querySelectorAll("button")) {
     const index = Number(button.dataset.index);
@@ -125,7 +133,8 @@ function drawCurves() {
     (published ? " Dashed curves are published by others on these photographs, not measured here" +
       (state.photo === MEAN ? "." : ": they are means, and not shown for one photograph.") : "") +
     (metric.least != null ? ` Scores below ${metric.least} are cut off.` : "") +
-    (metric.column === "ms_ssim" ? " MS-SSIM is drawn as −10 log₁₀(1 − MS-SSIM)." : "");
+    (metric.decibels ? ` ${metric.label} is drawn as −10 log₁₀(1 − x).` : "") +
+    (metric.upside_down ? " The axis is upside down: further up is better." : "");
 }
 
 // How a series is drawn; its points are to be added.
