@@ -70,7 +70,8 @@ class Mozjpeg(JpegFile):
     @classmethod
     def missing(cls) -> str | None:
         """Return the command that installs what this codec needs, or None if all is here."""
-        return None if _libvips_has_mozjpeg() else 'pip install "pyvips[binary]"'
+        here = find_spec("pyvips") and _libvips_has_mozjpeg()
+        return None if here else 'pip install "pyvips[binary]"'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class Jpegli(JpegFile):
 
     The one jpegli on PyPI, pyjpegli, writes sequential files in 4:2:0; the program `cjpegli`
     writes progressive ones, in 4:4:4. Coding the same coefficients progressively costs no quality
-    and takes off 5 to 30 % (kodim05 and kodim23, qualities 1 to 85): without it this rival would
+    and takes off 5 to 29 % (kodim05 and kodim23, qualities 1 to 85): without it this rival would
     be weaker than it is. It has no threads.
     """
 
@@ -125,9 +126,7 @@ def _vips_image(image: Pixels) -> "pyvips.Image":  # type: ignore[name-defined] 
 
 @cache
 def _libvips_has_mozjpeg() -> bool:
-    """Return whether libvips is here and its JPEG encoder is mozjpeg, which alone has a trellis."""
-    if not find_spec("pyvips"):
-        return False
+    """Return whether libvips is here and writes JPEG with mozjpeg, which alone has a trellis."""
     try:
         ramp = _vips_image(np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3))
     except (ImportError, OSError):  # the module without its library
