@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skimage import data
 
-from npeg.bench.codecs import BUILT_IN, codec_names, find_codec
+from npeg.bench.bdrate import bd_rate
+from npeg.bench.codecs import BUILT_IN, codec_names, find_codec, jpeg, jpeg_xl, video
 from npeg.bench.measure import verify
 from npeg.bench.metrics import psnr_db
-from npeg.errors import InputError, NpegError
+from npeg.errors import FormatError, InputError, NpegError
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
@@ -23,6 +25,15 @@ def photo(height=48, width=64):
     image = np.stack(planes, axis=-1)
     image[height // 3 :, width // 2 :] = 255 - image[height // 3 :, width // 2 :]
     return image.clip(0, 255).astype(np.uint8)
+
+
+def curve(spec, *qualities):
+    """Points (rate in bpp, PSNR in dB) of a codec on a part of a photograph."""
+    image = np.ascontiguousarray(data.astronaut()[64:192, 128:288])
+    codec = find_codec(spec)
+    files = [codec.encode(image, quality) for quality in qualities]
+    pixels = image.size / 3
+    return [(8 * len(file) / pixels, psnr_db(image, codec.decode(file))) for file in files]
 
 
 def installed(name):
@@ -37,11 +48,19 @@ def test_every_codec_gives_back_an_image_of_the_same_size(name):
     codec = installed(name)
     image = photo()
     quality = codec.qualities[len(codec.qualities) // 2]
-    data = codec.encode(image, quality)
-    decoded = codec.decode(data)
-    assert isinstance(data, bytes)
+    file = codec.encode(image, quality)
+    decoded = codec.decode(file)
+    assert isinstance(file, bytes)
     verify(codec, image, decoded)
     assert psnr_db(image, decoded) > 15
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (33, 17), (2, 9)])
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_codec_takes_small_images_with_odd_sides(name, shape):
+    codec = installed(name)
+    image = photo(*shape)
+    verify(codec, image, codec.decode(codec.encode(image, codec.qualities[-1])))
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -99,6 +118,82 @@ def test_the_built_in_codecs_are_the_entry_points_of_the_package():
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     assert project["entry-points"]["npeg.codecs"] == BUILT_IN
     assert set(BUILT_IN) <= set(codec_names())
+
+
+def test_libaoms_psnr_tune_needs_fewer_bits_at_equal_psnr():
+    installed("avif")
+    assert bd_rate(*(curve(f"avif/speed=8{tune}", 30, 50, 70) for tune in ("", "/tune=psnr"))) < 0
+
+
+@pytest.mark.parametrize("name", ["mozjpeg", "jpegli"])
+def test_a_better_jpeg_encoder_writes_progressive_jpeg(name):
+    file = installed(name).encode(photo(), 50)
+    assert file[:2] == b"\xff\xd8" and b"\xff\xc2" in file
+
+
+def test_mozjpeg_and_jpegli_need_fewer_bits_than_libjpeg_turbo():
+    for name in ("mozjpeg", "jpegli"):
+        installed(name)
+        assert bd_rate(curve("jpeg", 30, 60, 90), curve(name, 30, 60, 90)) < 0
+
+
+def test_ten_bits_of_ycbcr_keep_every_pixel_and_4_2_0_does_not():
+    image = np.ascontiguousarray(data.astronaut()[64:192, 128:288])
+    assert np.array_equal(installed("hevc").convert(image), image)
+    assert 35 < psnr_db(image, installed("vvc").convert(image)) < 50
+
+
+def test_an_option_that_a_video_encoder_lacks_is_one_line():
+    installed("vvc")
+    with pytest.raises(InputError, match="vvc/tune is 'ssim', expected psnr or default"):
+        find_codec("vvc/tune=ssim").encode(photo(), 20)
+    with pytest.raises(NpegError, match="^ffmpeg: [^\n]+$"):
+        find_codec("hevc/preset=brisk").encode(photo(), 20)
+
+
+def test_a_damaged_video_file_is_one_line():
+    codec = installed("hevc")
+    with pytest.raises(FormatError, match="file has 1 bytes, expected a header of 2"):
+        codec.decode(b"x")
+    with pytest.raises(NpegError, match="^ffmpeg: [^\n]+$"):
+        codec.decode(b"not a stream")
+
+
+COMMANDS = {
+    "jxl": "pip install imagecodecs",
+    "mozjpeg": 'pip install "pyvips[binary]"',
+    "jpegli": "pip install pyjpegli mozjpeg-lossless-optimization",
+    "hevc": "pip install imageio-ffmpeg",
+    "vvc": "pip install imageio-ffmpeg",
+}
+
+
+@pytest.fixture
+def nothing_optional(monkeypatch):
+    """As on a machine without any library that is not npeg's own."""
+    for module in (jpeg, jpeg_xl, video):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
+
+
+def test_a_codec_without_its_library_is_listed_with_the_command(nothing_optional, run):
+    lines = {line.split()[0]: line for line in run("bench", "--list").out.splitlines()}
+    for name, command in COMMANDS.items():
+        assert lines[name].endswith(f"missing: {command}")
+    assert set(lines) >= set(BUILT_IN)
+    assert [name for name in BUILT_IN if "missing" in lines[name]] == [*COMMANDS, "jxl-lossless"]
+
+
+def test_a_run_says_what_a_missing_codec_needs(nothing_optional, run, png):
+    done = run("bench", "--images", png, "--codecs", "vvc,dct", "--metrics", "psnr", "-j", 1)
+    assert "left out vvc: it needs pip install imageio-ffmpeg" in done.err.splitlines()
+    assert done.status == 0 and "block DCT" in done.out
+
+
+def test_an_old_ffmpeg_is_to_be_upgraded(monkeypatch):
+    monkeypatch.setattr(video, "find_spec", lambda name: True)
+    monkeypatch.setattr(video, "ffmpeg_has", lambda kind, name: name != "libvvenc")
+    assert find_codec("hevc").missing() is None
+    assert find_codec("vvc").missing() == "pip install --upgrade imageio-ffmpeg"
 
 
 def test_a_decoded_image_of_another_size_is_refused():
