@@ -67,7 +67,7 @@ def test_a_payload_is_as_long_as_the_probabilities_say():
     ones = rng.integers(1, coder.TOTAL, 200_000).astype(np.uint16)
     bits = (rng.integers(0, coder.TOTAL, len(ones)) < ones).astype(np.uint8)
     ideal = coder.information_bits(bits, ones)
-    assert ideal <= 8 * len(coder.encode([(bits, ones)])) < 1.005 * ideal
+    assert ideal <= 8 * len(coder.encode([(bits, ones)])) < 1.007 * ideal
 
 
 def test_the_first_golden_payload_never_changes():

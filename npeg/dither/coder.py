@@ -28,7 +28,7 @@ TOTAL = 1 << PRECISION
 WORD_BITS = 16
 LOWEST_STATE = 1 << WORD_BITS
 MAX_LOG_LANES = 10
-BITS_A_LANE = 8192  # a lane costs 24 bits or so, 0.3 % of that
+BITS_A_LANE = 8192  # at most, half of it at least; a lane costs 24 bits or so, 0.3 to 0.6 %
 _SHIFT = 2 * WORD_BITS - PRECISION  # a state below frequency << _SHIFT takes one more bit
 
 

@@ -11,6 +11,7 @@ The weights are the model's; everything is exact integer arithmetic.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,12 +132,12 @@ def groups(planes: Bits, model: Weights) -> Iterator[tuple[Bits, Ones]]:
     """Yield the bits of each pass over each plane, and their probabilities."""
     known = _padded(planes.shape)
     known[:, MARGIN:-MARGIN, MARGIN:-MARGIN] = planes  # no pass looks at what comes after it
-
-    def look_up(plane: Shorts, step: Pass) -> Bits:
-        return step.of(plane).astype(np.uint8).ravel()
-
     for p, plane in enumerate(known):
-        yield from _walk(known, p, model, lambda step, _, plane=plane: look_up(plane, step))
+        yield from _walk(known, p, model, partial(_look_up, plane))
+
+
+def _look_up(plane: Shorts, step: Pass, _: Ones) -> Bits:
+    return step.of(plane).astype(np.uint8).ravel()
 
 
 def _padded(shape: tuple[int, ...]) -> Shorts:

@@ -21,9 +21,8 @@ Floats = NDArray[np.float64]
 
 FEATURES = 12  # of earlier planes, for each plane: their sum takes a third of the coder's time
 OFFSETS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-CENTRE = OFFSETS.index((0, 0))
 PAIRS = (((-1, 0), (1, 0)), ((0, -1), (0, 1)))  # neighbours that half of a plane's bits know
-POSITIONS = 30_000  # of all images together, at which features are chosen and weighed
+POSITIONS = 15_000  # of all images together, at which features are chosen and weighed
 MAX_WEIGHT = 2**15 // FEATURES - 1  # so that no sum leaves int16
 RIDGE = 1.0  # pull of the logistic regression's weights to 0, in observations
 
@@ -54,10 +53,18 @@ def fit(images: Sequence[Bits], seed: int = 0, progress: bool = True) -> Weights
 
 
 def _empty(count: int) -> Weights:
-    wide, narrow = np.zeros((count, FEATURES), np.int16), np.zeros((count, KINDS), np.int16)
-    own = np.zeros((count, KINDS, 2), np.int16)
-    copies = [wide.copy() for _ in range(4)]
-    return Weights(*copies, narrow.copy(), narrow.copy(), own)
+    def zeros(*shape: int) -> NDArray[np.int16]:
+        return np.zeros((count, *shape), np.int16)
+
+    return Weights(
+        sources=zeros(FEATURES),
+        rows=zeros(FEATURES),
+        columns=zeros(FEATURES),
+        weights=zeros(FEATURES),
+        scales=zeros(KINDS),
+        biases=zeros(KINDS),
+        own=zeros(KINDS, 2),
+    )
 
 
 def _sample(known: Sequence[Bits], rng: np.random.Generator) -> Bits:
@@ -76,10 +83,8 @@ def _sample(known: Sequence[Bits], rng: np.random.Generator) -> Bits:
 
 
 def _covariance(samples: Bits) -> NDArray[np.float32]:
-    centred = samples.astype(np.float32)
-    centred -= centred.mean(axis=0)
-    product: NDArray[np.float32] = centred.T @ centred / len(samples)
-    return product
+    centred = samples - samples.mean(axis=0, dtype=np.float32)
+    return np.asarray(centred.T @ centred / len(samples), np.float32)
 
 
 def _column(plane: int, offset: tuple[int, int]) -> int:
@@ -135,7 +140,9 @@ def _choose(covariance: NDArray[np.float32], p: int, pairs: list[list[int]]) -> 
 
 def _fit_kind(weights: Weights, p: int, kind: int, known: Sequence[Bits]) -> None:
     """Weigh what one kind of pass knows: the sum of the features and its own neighbours."""
-    rows, targets, left = [], [], POSITIONS
+    rows: list[Floats] = []
+    targets: list[NDArray[np.int16]] = []
+    left = POSITIONS
     for planes in known:
         shorts = planes[: p + 1].astype(np.int16)
         sums = sum_features(shorts, p, weights)
