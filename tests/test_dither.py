@@ -211,9 +211,9 @@ def test_a_photograph_is_recognised(name, photo):
 
 
 def test_more_planes_are_more_bytes_and_a_better_image(photo):
-    files = [npeg.encode(photo, q, codec="dither8") for q in (0, 50, 100)]
+    files = [npeg.encode(photo, q, codec="dither8") for q in (0, 30, 60)]
     errors = [np.square(npeg.decode(f).astype(float) - photo).mean() for f in files]
-    assert [npeg.info(f).header.planes for f in files] == [8, 28, 96]
+    assert [npeg.info(f).header.planes for f in files] == [8, 17, 36]
     assert sorted(map(len, files)) == [*map(len, files)]
     assert errors[0] > errors[1] > errors[2]
 

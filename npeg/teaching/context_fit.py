@@ -8,6 +8,7 @@ For each plane, the bits of earlier planes that explain most of its variance are
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,8 +148,9 @@ def _fit_kind(weights: Weights, p: int, kind: int, known: Sequence[Bits]) -> Non
         shorts = planes[: p + 1].astype(np.int16)
         sums = sum_features(shorts, p, weights)
         for step in (step for step in passes() if step.kind == kind):
-            columns = [step.of(sums).ravel() / UNIT, *_pairs(step, shorts[p])]
-            rows.append(np.stack([*columns, np.ones(len(columns[0]))], axis=1))
+            logit: Floats = step.of(sums).ravel() / UNIT
+            columns: list[NDArray[Any]] = [logit, *_pairs(step, shorts[p]), np.ones(len(logit))]
+            rows.append(np.stack(columns, axis=1))
             targets.append(step.of(shorts[p]).ravel())
             left -= len(targets[-1])
         if left < 0:
