@@ -293,7 +293,7 @@ def forged(**fields: object) -> bytes:
     """A file of one empty tile whose header says such things, with a right checksum."""
     layout = {"magic": b"NPGD", "version": 1, "variant": 2, "planes": 20, "layout": 1}
     layout |= {"width": 8, "height": 8, "reserved": 0} | fields
-    sides = (layout.pop(side).to_bytes(3, "little") for side in ("width", "height"))
+    sides = [layout.pop(side).to_bytes(3, "little") for side in ("width", "height")]
     *head, reserved = layout.values()
     data = container._FIELDS.pack(*head, *sides, reserved)
     return data + zlib.crc32(data).to_bytes(4, "little") + bytes(8)
