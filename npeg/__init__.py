@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .container import Info
+    from .dither.container import Info as DitherInfo
 
 __version__ = "0.1.0"
 __all__ = ["NpegError", "__version__", "decode", "encode", "info", "register"]
@@ -27,6 +28,7 @@ def encode(
     bpp: float | None = None,
     size: int | None = None,
     psnr: float | None = None,
+    codec: str = "npeg",
 ) -> bytes:
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
 
@@ -38,6 +40,8 @@ def encode(
         bpp: instead of quality: at most this many bits of the whole file a pixel.
         size: instead of quality: at most this many bytes.
         psnr: instead of quality: the smallest file of at least this RGB PSNR in dB.
+        codec: npeg, or a binary autoencoder of the teaching program: dither (one rate, whatever
+            the quality) or dither8; these take no targets.
 
     Returns:
         The bytes of the file.
@@ -52,6 +56,10 @@ def encode(
     from . import targets
     from .pixels import to_pixels
 
+    if codec != "npeg":
+        from . import dither
+
+        return dither.encode(to_pixels(image), codec, quality, (bpp, size, psnr))
     return targets.encode(to_pixels(image), quality, bpp=bpp, size=size, psnr=psnr)
 
 
@@ -67,12 +75,13 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     Raises:
         NpegError: the bytes are not a valid file, or this version of npeg cannot read it.
     """
-    from . import codec
+    from . import codec, dither
 
-    return codec.decode_pixels(_as_bytes(data))
+    data = _as_bytes(data)
+    return dither.decode(data) if dither.is_file(data) else codec.decode_pixels(data)
 
 
-def info(data: bytes) -> Info:
+def info(data: bytes) -> Info | DitherInfo:
     """Verify the structure and every CRC-32 of a .npeg file; no pixels are decoded.
 
     Args:
@@ -80,14 +89,16 @@ def info(data: bytes) -> Info:
 
     Returns:
         `header` (width and height in pixels, channels, quality, model_id, ...), `sections`,
-        `size_bytes` and `rate_bpp`.
+        `size_bytes` and `rate_bpp`; the header of a dither file has `variant` and `planes` in
+        place of `model_id`.
 
     Raises:
         NpegError: the bytes are not a valid file.
     """
-    from . import container
+    from . import container, dither
 
-    return container.info(_as_bytes(data))
+    data = _as_bytes(data)
+    return dither.info(data) if dither.is_file(data) else container.info(data)
 
 
 def register() -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .container import Header
+    from .dither.container import Header as DitherHeader
+
+    AnyHeader = Header | DitherHeader
 
 PICTURES = (  # what is encoded of a folder
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs"),
@@ -48,7 +51,7 @@ SAVE_OPTIONS: dict[str, dict[str, int]] = {  # of Pillow, per image format that 
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 90},
 }
-METADATA_BYTES = 1 << 20  # what a .npeg file may have beyond twice its raw pixels
+METADATA_BYTES = 1 << 20  # what a .npeg file may have beyond its header's `most_bytes`
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -132,13 +135,15 @@ def _complaints(outcome: Outcome, quiet: bool) -> list[str]:
 
 
 def _encode_file(args: argparse.Namespace, job: Job) -> Record:
-    from . import container
-
     start = time.perf_counter()
+    if args.codec == "dither" and args.quality is not None:
+        raise InputError("found a quality for dither, which has one rate: leave -q out")
+    quality = 75.0 if args.quality is None else args.quality
+    targets = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr}
     with files.open_source(job.source) as file, _open_image(file) as image:
-        data = encode(image, args.quality, bpp=args.bpp, size=args.size, psnr=args.psnr)
+        data = encode(image, quality, **targets, codec=args.codec)
     files.write(job.output, data, args.force)
-    return _record(job, container.read_header(data), len(data), start)
+    return _record(job, _read_header(data), len(data), start)
 
 
 def _decode_file(args: argparse.Namespace, job: Job) -> Record:
@@ -163,7 +168,7 @@ def _info_file(args: argparse.Namespace, job: Job) -> Record:
     }
 
 
-def _record(job: Job, header: Header, size_bytes: int, start: float) -> Record:
+def _record(job: Job, header: AnyHeader, size_bytes: int, start: float) -> Record:
     """Return what is known of a done job; the size and rate are those of the .npeg file."""
     return {
         "input": job.source,
@@ -186,11 +191,13 @@ def _job_text(record: Record) -> str:
 
 def _info_text(record: Record) -> str:
     tiles = f"{record['tiles']} tile{'s' if record['tiles'] > 1 else ''}"
+    planes, number = record.get("planes"), record.get("variant_id", record.get("model_id"))
+    model = f"dither variant {number}, {planes} planes" if planes else f"model {number}"
     return (
         f"{record['input']}  {record['width']}x{record['height']} "
         f"{'RGB' if record['channels'] == 3 else 'grey'}  {_size_text(record['size_bytes'])}  "
         f"{record['rate_bpp']:.2f} bpp  quality {record['quality']:g}  {tiles}  "
-        f"model {record['model_id']}  version {record['version']}"
+        f"{model}  version {record['version']}"
     )
 
 
@@ -221,14 +228,23 @@ def _open_image(file: io.BufferedReader) -> Image:
         raise InputError(f"found a damaged image: {error}") from error
 
 
-def _read_npeg(source: str) -> tuple[Header, bytes]:
+def _read_header(data: bytes) -> AnyHeader:
+    """Read the header of a .npeg file, npeg's own or that of a dither codec."""
+    from . import container, dither
+
+    return (
+        dither.container.read_header(data) if dither.is_file(data) else container.read_header(data)
+    )
+
+
+def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
     """Read a .npeg file, no further than a file with such a header can be long."""
-    from . import container
+    from .container import HEADER_SIZE
 
     with files.open_source(source) as file:
-        parts = [file.read(container.HEADER_SIZE)]
-        header = container.read_header(parts[0])
-        left = 2 * header.width * header.height * header.channels + METADATA_BYTES
+        parts = [file.read(HEADER_SIZE)]  # a dither file's header has no more bytes
+        header = _read_header(parts[0])
+        left = header.most_bytes + METADATA_BYTES
         while part := file.read(1 << 20):
             parts.append(part)
             left -= len(part)
@@ -306,9 +322,11 @@ def _exists(module_name: str) -> bool:
 
 def _add_encode(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, "the input's name with .npeg")
+    codecs = ("npeg", "dither", "dither8")
+    parser.add_argument("--codec", choices=codecs, default="npeg", help="default npeg")
     rate = parser.add_mutually_exclusive_group()
     add = rate.add_argument
-    add("-q", "--quality", type=_quality, default=75.0, metavar="0..100", help="default 75")
+    add("-q", "--quality", type=_quality, metavar="0..100", help="default 75")
     add("--bpp", type=_positive, metavar="F", help="best file of at most F bits a pixel")
     add("--size", type=_size, metavar="N", help="best file of at most N bytes, 40kB or 1.5MB")
     add("--psnr", type=_positive, metavar="DB", help="smallest file of at least DB RGB PSNR")

@@ -50,6 +50,11 @@ class Header:
         """How many tiles cover the image, in raster order."""
         return -(-self.width // self.tile_size) * -(-self.height // self.tile_size)
 
+    @property
+    def most_bytes(self) -> int:
+        """What the payloads of all tiles may have: twice the bytes of the pixels."""
+        return 2 * self.width * self.height * self.channels
+
 
 @dataclass(frozen=True)
 class Section:

@@ -37,6 +37,16 @@ def thread_count() -> int:
     return os.cpu_count() or 1
 
 
+def open_session(path: Path, threads: int) -> ort.InferenceSession:
+    """Return a session that runs the graph of an ONNX file on the CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # spinning threads of several sessions would fight over the cores
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
 @dataclass(frozen=True)
 class Model:
     """One shipped set of networks: latents scaled by the quality go in and out.
@@ -48,13 +58,7 @@ class Model:
     threads: int
 
     def _session(self, name: str) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.log_severity_level = 3
-        # spinning threads of five sessions would fight over the cores
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        path = self.folder / f"{name}.onnx"
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return open_session(self.folder / f"{name}.onnx", self.threads)
 
     @cached_property
     def _analysis(self) -> ort.InferenceSession:

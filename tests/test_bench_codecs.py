@@ -66,7 +66,7 @@ def test_every_codec_takes_small_images_with_odd_sides(name, shape):
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_higher_quality_is_a_larger_and_better_file(name):
     codec = installed(name)
-    if codec.lossless:
+    if len(codec.qualities) == 1:
         pytest.skip("one quality only")
     image = photo(128, 128)
     low, high = (codec.encode(image, q) for q in (codec.qualities[0], codec.qualities[-1]))

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from ..errors import InputError
+
 FIT_IMAGES = 12  # images that the tables are fitted to, spread over the folder
 FIT_QUALITIES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 
@@ -10,7 +12,18 @@ FIT_QUALITIES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint.pt of npeg train")
+    add(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="checkpoint.pt of npeg train, or for dither the file of the teaching program's save()",
+    )
+    add(
+        "--codec",
+        choices=("npeg", "dither", "dither8"),
+        default="npeg",
+        help="which networks these are (default npeg)",
+    )
     add("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
     add("--images", type=Path, metavar="DIR", help="training images to fit the tables to")
     add("--weights", type=Path, metavar="FILE", help="also write bare weights (safetensors)")
@@ -18,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the averaged weights of a checkpoint as ONNX graphs and integer tables."""
+    """Write the weights of a checkpoint as ONNX graphs and integer tables."""
+    if args.codec != "npeg":
+        return _export_dither(args)
     from .checkpoint import load_checkpoint, save_weights
     from .data import load_images
     from .export import export
@@ -34,4 +49,15 @@ def run(args: argparse.Namespace) -> int:
         save_weights(args.weights, state)
     size = sum(path.stat().st_size for path in args.out.iterdir())
     print(f"{args.out}: step {state['step']}, {size / 1e6:.1f} MB")
+    return 0
+
+
+def _export_dither(args: argparse.Namespace) -> int:
+    from ..teaching.export import export
+
+    if args.images is None or args.weights:
+        raise InputError(f"{args.codec} needs --images to fit its contexts to, and no --weights")
+    export(args.codec, args.checkpoint, args.out, args.images, args.fit)
+    size = sum(path.stat().st_size for path in args.out.iterdir())
+    print(f"{args.out}: {size / 1e6:.1f} MB")
     return 0

@@ -3,10 +3,18 @@
 import argparse
 from pathlib import Path
 
+from ..errors import InputError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; the defaults are those of `loop.Settings`."""
     add = parser.add_argument
+    add(
+        "--codec",
+        choices=("npeg", "dither8"),
+        default="npeg",
+        help="which networks: npeg's, or the strided binary autoencoder (default npeg)",
+    )
     add("--images", type=Path, required=True, metavar="DIR", help="folder of training images")
     add("--out", type=Path, required=True, metavar="DIR", help="checkpoint and logs go here")
     add("--val", type=Path, metavar="DIR", help="folder of images to validate on")
@@ -24,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, resuming from DIR's own checkpoint when there is one."""
+    if args.codec == "dither8":
+        from ..teaching import photographs
+
+        if args.decay is not None:
+            raise InputError("found --decay for dither8, whose rate falls over the whole run")
+        photographs.train(photographs.settings_from(vars(args)))
+        return 0
     from .loop import settings_from, train
 
     train(settings_from(vars(args)))

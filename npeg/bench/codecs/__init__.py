@@ -12,6 +12,8 @@ from npeg.errors import InputError
 
 BUILT_IN = {
     "npeg": "npeg.bench.codecs.npeg_file:Npeg",
+    "dither": "npeg.bench.codecs.dither:Dither",
+    "dither8": "npeg.bench.codecs.dither:Dither8",
     "jpeg": "npeg.bench.codecs.pillow:Jpeg",
     "webp": "npeg.bench.codecs.pillow:Webp",
     "avif": "npeg.bench.codecs.pillow:Avif",

@@ -1,7 +1,7 @@
 """npeg itself, as one codec among others."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,29 +25,35 @@ class Npeg(Codec):
         """Return the whole file."""
         from npeg.codec import encode_pixels
 
-        with _threads(self.threads):
+        with threads(self.threads):
             return encode_pixels(image, round(2 * quality))
 
     def decode(self, data: bytes) -> Pixels:
         """Return the image of a file that `encode` made."""
         from npeg.codec import decode_pixels
 
-        with _threads(self.threads):
+        with threads(self.threads):
             return decode_pixels(data)
 
     @classmethod
     def version(cls) -> str:
         """Return the version and a fingerprint of the weights, which change the files too."""
-        weights = sorted(path for path in _MODELS.rglob("*") if path.suffix in (".onnx", ".npz"))
-        digest = sha256(b"".join(sha256(path.read_bytes()).digest() for path in weights))
-        return f"npeg {npeg.__version__}, weights {digest.hexdigest()[:8]}"
+        from npeg.networks import FOLDER, MODELS
+
+        return (
+            f"npeg {npeg.__version__}, weights {fingerprint(FOLDER / m for m in MODELS.values())}"
+        )
 
 
-_MODELS = Path(npeg.__file__).parent / "models"
+def fingerprint(folders: Iterable[Path]) -> str:
+    """Return eight hexadecimal digits that change with the weights in any of the folders."""
+    paths = sorted(path for folder in folders for path in folder.iterdir())
+    weights = [path for path in paths if path.suffix in (".onnx", ".npz")]
+    return sha256(b"".join(sha256(path.read_bytes()).digest() for path in weights)).hexdigest()[:8]
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
+def threads(number: int) -> Iterator[None]:
     """Let npeg's networks use this many threads, for a while."""
     before = os.environ.get("NPEG_THREADS")
     os.environ["NPEG_THREADS"] = str(number)
