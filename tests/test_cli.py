@@ -15,7 +15,7 @@ from conftest import cpu_seconds, environment, tree
 from PIL import Image
 
 import npeg
-from npeg import cli, codec, files
+from npeg import cli, codec, files, networks
 
 KEYS = ["input", "output", "size_bytes", "rate_bpp", "width", "height", "quality", "seconds"]
 
@@ -95,7 +95,7 @@ def test_json_is_one_object_a_line(run, png, photo):
     assert list(decoded) == KEYS
     assert decoded["size_bytes"] == record["size_bytes"]
     told = json.loads(run("info", "photo.npeg", "--json").out)
-    assert (told["quality"], told["channels"], told["model_id"]) == (75, 3, 1)
+    assert (told["quality"], told["channels"], told["model_id"]) == (75, 3, networks.DEFAULT_MODEL)
     assert told["sections"][0]["size_bytes"] < told["size_bytes"]
 
 
