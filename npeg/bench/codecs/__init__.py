@@ -12,8 +12,6 @@ from npeg.errors import InputError
 
 BUILT_IN = {
     "npeg": "npeg.bench.codecs.npeg_file:Npeg",
-    "dither": "npeg.bench.codecs.dither:Dither",
-    "dither8": "npeg.bench.codecs.dither:Dither8",
     "jpeg": "npeg.bench.codecs.pillow:Jpeg",
     "webp": "npeg.bench.codecs.pillow:Webp",
     "avif": "npeg.bench.codecs.pillow:Avif",
@@ -23,6 +21,8 @@ BUILT_IN = {
     "jpegli": "npeg.bench.codecs.jpeg:Jpegli",
     "hevc": "npeg.bench.codecs.video:Hevc",
     "vvc": "npeg.bench.codecs.video:Vvc",
+    "dither": "npeg.bench.codecs.dither:Dither",
+    "dither8": "npeg.bench.codecs.dither:Dither8",
     "dct": "npeg.bench.codecs.blocks:Dct",
     "dft": "npeg.bench.codecs.blocks:Dft",
     "png": "npeg.bench.codecs.pillow:Png",
