@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from importlib.util import find_spec
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def _measure(
             yield under_way.pop(future), _result(future)
 
 
-def _result(future: "Future") -> Result | Failure | None:
+def _result(future: "Future[Any]") -> Result | Failure | None:
     from distributed.scheduler import KilledWorker
 
     error = future.exception()
