@@ -85,7 +85,7 @@ def _measure(
     from distributed import wait
 
     waiting = iter(tasks)
-    under_way: dict[Future, Task] = {}
+    under_way: dict[Future[Any], Task] = {}
     while True:
         for task in islice(waiting, limit - len(under_way)):
             under_way[client.submit(_measure_there, task, *_pack(task.point.photo), pure=False)] = (
