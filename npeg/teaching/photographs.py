@@ -12,7 +12,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ import torch
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..training.checkpoint import replace_file
 from ..training.data import Pixels, draw_sample, load_images, prefetch
-from ..training.loop import Log, psnr_db
+from ..training.loop import Log, interrupt, psnr_db
 from ..training.optimizer import build_optimizers
 from .network import binarize
 from .strided import STRIDE, StridedAutoencoder, noisy_code, planes_of
@@ -104,9 +105,7 @@ class Trainer:
             self.step, self.seconds = state["step"], state["seconds"]
 
     def save(self) -> None:
-        """Write the checkpoint; a kill at any moment leaves the old or the new one whole."""
-        self.settings.out.mkdir(parents=True, exist_ok=True)
-        partial = self.checkpoint.with_suffix(".partial")
+        """Write the checkpoint."""
         state = {
             "format": FORMAT,
             "step": self.step,
@@ -114,8 +113,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        replace_file(self.checkpoint, state)
 
     def batches(self, images: list[Pixels]) -> Iterator[Batch]:
         """Yield the batches from this step on, without end."""
@@ -195,17 +193,13 @@ def train(settings: Settings, model: StridedAutoencoder | None = None) -> Traine
     trainer = Trainer(settings, model)
     images = load_images(settings.images, settings.crop)
     val = load_images(settings.val, STRIDE) if settings.val else []
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         _loop(trainer, images, val)
     except KeyboardInterrupt:
         print(f"\nstopped at step {trainer.step}; the same command goes on from there")
     trainer.save()
     return trainer
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _loop(trainer: Trainer, images: list[Pixels], val: list[Pixels]) -> None:
@@ -235,10 +229,3 @@ def _loop(trainer: Trainer, images: list[Pixels], val: list[Pixels]) -> None:
             trainer.save()
             saved = time.monotonic()
     bar.close()
-
-
-def settings_from(arguments: dict[str, Any]) -> Settings:
-    """Build Settings from command-line arguments, leaving unset ones at their defaults."""
-    names = {field.name for field in fields(Settings)}
-    given = {k: v for k, v in arguments.items() if k in names and v is not None}
-    return Settings(**given)

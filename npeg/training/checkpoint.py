@@ -21,10 +21,15 @@ QUALITIES = [LMBDA_MIN, LMBDA_RATIO]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint; a kill at any moment leaves the old or the new one whole."""
+    """Write a checkpoint of the codec."""
+    replace_file(path, {"format": FORMAT, "lmbda": QUALITIES} | state)
+
+
+def replace_file(path: Path, state: dict[str, Any]) -> None:
+    """Write a torch file; a kill at any moment leaves the old or the new one whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    torch.save({"format": FORMAT, "lmbda": QUALITIES} | state, partial)
+    torch.save(state, partial)
     partial.replace(path)
 
 

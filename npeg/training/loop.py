@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -26,6 +26,8 @@ from .data import Pixels, draw_batch, draw_noise, load_images, prefetch
 from .model import Codec, distortion_weight
 from .optimizer import build_optimizers
 from .transforms import STRIDE, Architecture
+
+S = TypeVar("S")  # a dataclass of settings
 
 PAD = 64  # images are padded to multiples of the hyper-latents' stride
 VALIDATION_QUALITIES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -251,7 +253,7 @@ def train(settings: Settings, arch: Architecture | None = None) -> Trainer:
     chief = group.rank == 0
     images = load_images(settings.images, settings.crop, progress=chief)
     val = load_images(settings.val, 1, progress=chief) if settings.val and chief else []
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         _loop(trainer, images, val)
     except KeyboardInterrupt:
@@ -263,7 +265,8 @@ def train(settings: Settings, arch: Architecture | None = None) -> Trainer:
     return trainer
 
 
-def _interrupt(*_: object) -> None:
+def interrupt(*_: object) -> None:
+    """Handle SIGTERM as Ctrl-C."""
     raise KeyboardInterrupt
 
 
@@ -310,8 +313,8 @@ def _loop(trainer: Trainer, images: list[Pixels], val: list[Pixels]) -> None:
     bar.close()
 
 
-def settings_from(arguments: dict[str, Any]) -> Settings:
-    """Build Settings from command-line arguments, leaving unset ones at their defaults."""
-    names = {field.name for field in fields(Settings)}
+def settings_from(kind: type[S], arguments: dict[str, Any]) -> S:
+    """Build a dataclass from command-line arguments, leaving unset ones at their defaults."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # a dataclass
     given = {k: v for k, v in arguments.items() if k in names and v is not None}
-    return Settings(**given)
+    return kind(**given)

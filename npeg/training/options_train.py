@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, resuming from DIR's own checkpoint when there is one."""
+    from .loop import Settings, settings_from, train
+
     if args.codec == "dither8":
         from ..teaching import photographs
 
         if args.decay is not None:
             raise InputError("found --decay for dither8, whose rate falls over the whole run")
-        photographs.train(photographs.settings_from(vars(args)))
+        photographs.train(settings_from(photographs.Settings, vars(args)))
         return 0
-    from .loop import settings_from, train
-
-    train(settings_from(vars(args)))
+    train(settings_from(Settings, vars(args)))
     return 0
