@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The shipped model 1 ("first"): a flat part that can be lengthened, then a decay to zero from it.
+# Model 1 ("first"), a preview: a flat part that can be lengthened (train-second.sh), then a decay from it.
 # IMAGES and VAL are folders of photographs (LOG.md says which were used); 2.1 hours on two cores.
 set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}"
