@@ -386,16 +386,23 @@ def test_an_image_of_768x512_at_one_bit_per_pixel_is_fast(tables: Tables) -> Non
     ]
     payload = assert_round_trip(groups, tables)
     assert 45_000 < len(payload) < 52_000
-    times_s: dict[str, list[float]] = {"encode": [], "decode": []}
-    for _ in range(5):
+    times_s: dict[str, list[float]] = {"yardstick": [], "encode": [], "decode": []}
+    a, b, total = np.zeros((3, 256), np.int64)
+    for _ in range(7):
         start = time.thread_time()  # other processes do not count
+        for _ in range(10_000):
+            np.add(a, b, total)
+        before = time.thread_time()
         encode(groups, tables)
         between = time.thread_time()
         decode_all(payload, groups, tables)
-        times_s["encode"].append(between - start)
+        times_s["yardstick"].append(before - start)
+        times_s["encode"].append(between - before)
         times_s["decode"].append(time.thread_time() - between)
-    assert min(times_s["decode"]) < 0.030
-    assert min(times_s["encode"]) < 0.045
+    # Where 19 ms to decode and 26 ms to encode were measured, the yardstick takes 6 ms: the limits
+    # stand for 30 and 45 ms there, and hold on slower and busier machines.
+    assert min(times_s["decode"]) < 5 * min(times_s["yardstick"])
+    assert min(times_s["encode"]) < 7.5 * min(times_s["yardstick"])
 
 
 def test_too_few_lanes_for_the_symbols_are_refused_at_once(tables: Tables) -> None:
