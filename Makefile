@@ -40,6 +40,6 @@ clean:
 # The small rivals (9 MB) where they have wheels: their tests skip without them.
 .venv/dev: .venv/user
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable ".[bench,train,dev]"
+	$(BIN)/pip install --quiet --editable ".[bench,enhance,train,dev]"
 	-$(BIN)/pip install --quiet "pyvips[binary]" pyjpegli mozjpeg-lossless-optimization
 	touch $@

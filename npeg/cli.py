@@ -20,37 +20,22 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import __version__, decode, encode, files, info
+from . import __version__, decode, encode, files, image_files, info
 from .errors import InputError, LimitError, NpegError
 from .files import STREAM, Job, Outcome, Record
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL.Image import Image
-
     from .container import Header
     from .dither.container import Header as DitherHeader
 
     AnyHeader = Header | DitherHeader
 
-PICTURES = (  # what is encoded of a folder
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs"),
-    *(".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
-    *(".jpx", ".qoi", ".tga", ".pcx", ".sgi", ".dds", ".ico", ".psd"),
-)
 EXTRAS = {  # subcommand -> (help, cheap module with add_arguments(parser) and run(args) -> int)
     "train": ("train networks on folders of images", "npeg.training.options_train"),
     "export": ("turn a training checkpoint into networks", "npeg.training.options_export"),
     "bench": ("compare with other codecs", "npeg.bench.options"),
 }
 SIZE_UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "kib": 2**10, "mib": 2**20}
-SAVE_OPTIONS: dict[str, dict[str, int]] = {  # of Pillow, per image format that decode writes
-    "PNG": {"compress_level": 3},  # 7 % larger than Pillow's 6, in a third of the time
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"quality": 95},
-    "AVIF": {"quality": 90},
-}
 METADATA_BYTES = 1 << 20  # what a .npeg file may have beyond its header's `most_bytes`
 
 
@@ -140,7 +125,7 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
         raise InputError("found a quality for dither, which has one rate: leave -q out")
     quality = 75.0 if args.quality is None else args.quality
     targets = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr}
-    with files.open_source(job.source) as file, _open_image(file) as image:
+    with files.open_source(job.source) as file, image_files.open_image(file) as image:
         data = encode(image, quality, **targets, codec=args.codec)
     files.write(job.output, data, args.force)
     return _record(job, _read_header(data), len(data), start)
@@ -148,10 +133,54 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
 
 def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     start = time.perf_counter()
-    image_format = _image_format(job.output)
+    image_format = image_files.image_format(job.output)
     header, data = _read_npeg(job.source)
-    files.write(job.output, _image_file(decode(data), image_format), args.force)
+    pixels = decode(data)
+    if args.enhance:
+        from .enhance import enhance
+
+        pixels = enhance(pixels, args.enhance, args.strength)
+    files.write(job.output, image_files.image_file(pixels, image_format), args.force)
     return _record(job, header, len(data), start)
+
+
+def _enhance_file(args: argparse.Namespace, job: Job) -> Record:
+    from .enhance import enhance, find_method
+    from .pixels import to_pixels
+
+    start = time.perf_counter()
+    image_format = image_files.image_format(job.output)
+    strength = find_method(args.method).strength(args.strength)
+    with files.open_source(job.source) as file, image_files.open_image(file) as image:
+        pixels = enhance(to_pixels(image), args.method, args.strength)
+    files.write(job.output, image_files.image_file(pixels, image_format), args.force)
+    return {
+        "input": job.source,
+        "output": job.output,
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "method": args.method,
+        "strength": strength,
+        "seconds": round(time.perf_counter() - start, 4),
+    }
+
+
+def _enhance(args: argparse.Namespace) -> int:
+    """Enhance files, or list the methods; what concerns all files is checked once, before."""
+    from .enhance import METHODS, find_method
+
+    if args.list:
+        for method in METHODS.values():
+            command = method.missing()
+            what = f"missing: {command}" if command else method.title
+            default = "-" if method.default is None else f"{method.default:g}"
+            print(f"{method.name:14} {method.kind:12} strength {default:5} {what}")
+        return 0
+    if not args.inputs:
+        raise InputError("found no input, expected files, folders, globs, or -")
+    find_method(args.method).strength(args.strength)
+    kind = Kind(image_files.PICTURES, ".png" if args.out else ".enhanced.png", _enhance_text)
+    return _run(_enhance_file, kind, args)
 
 
 def _info_file(args: argparse.Namespace, job: Job) -> Record:
@@ -189,6 +218,13 @@ def _job_text(record: Record) -> str:
     )
 
 
+def _enhance_text(record: Record) -> str:
+    return (
+        f"{record['input']} -> {record['output']}  {record['width']}x{record['height']}  "
+        f"{record['method']} {record['strength']:g}  {record['seconds']:.2f} s"
+    )
+
+
 def _info_text(record: Record) -> str:
     tiles = f"{record['tiles']} tile{'s' if record['tiles'] > 1 else ''}"
     planes, number = record.get("planes"), record.get("variant_id", record.get("model_id"))
@@ -208,24 +244,7 @@ def _size_text(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
-# --- images and .npeg files, read with care ---
-
-
-def _open_image(file: io.BufferedReader) -> Image:
-    """Open an image with Pillow, which reads no pixels yet."""
-    import PIL.Image
-
-    start = file.peek(4)[:4].hex() or "nothing"
-    try:
-        return PIL.Image.open(file)
-    except PIL.UnidentifiedImageError:
-        raise InputError(f"found no image: starts with {start}, expected JPEG, PNG, ...") from None
-    except PIL.Image.DecompressionBombError as error:
-        raise LimitError(f"found a far too large image: {error}") from error
-    except OSError:
-        raise
-    except Exception as error:  # Pillow's plugins raise almost anything
-        raise InputError(f"found a damaged image: {error}") from error
+# --- .npeg files, read with care ---
 
 
 def _read_header(data: bytes) -> AnyHeader:
@@ -254,33 +273,6 @@ def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
     return header, b"".join(parts)
 
 
-def _image_format(output: str) -> str:
-    """Return Pillow's name of the image format that an output's extension asks for."""
-    import PIL.Image
-
-    extension = os.path.splitext(output)[1].lower()
-    if output in (STREAM, os.devnull) or extension == ".png":
-        return "PNG"
-    PIL.Image.init()
-    image_format = PIL.Image.EXTENSION.get(extension, "")
-    if image_format not in PIL.Image.SAVE:
-        raise InputError(f"found the output {output}, expected .png, .jpg, .webp or another image")
-    return image_format
-
-
-def _image_file(pixels: NDArray[np.uint8], image_format: str) -> bytes:
-    import PIL.Image
-
-    buffer = io.BytesIO()
-    try:
-        PIL.Image.fromarray(pixels).save(
-            buffer, format=image_format, **SAVE_OPTIONS.get(image_format, {})
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"found an image that {image_format} cannot hold: {error}") from error
-    return buffer.getvalue()
-
-
 # --- arguments ---
 
 
@@ -301,6 +293,7 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
     _add_encode(commands.add_parser("encode", help="images to .npeg files"))
     _add_decode(commands.add_parser("decode", help=".npeg files to images"))
     _add_info(commands.add_parser("info", help="what .npeg files say of themselves"))
+    _add_enhance(commands.add_parser("enhance", help="restore images, or make them look better"))
     named = next((arg for arg in argv if not arg.startswith("-")), "")
     for name, (text, module_name) in EXTRAS.items():
         if not _exists(module_name):
@@ -331,12 +324,16 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     add("--size", type=_size, metavar="N", help="best file of at most N bytes, 40kB or 1.5MB")
     add("--psnr", type=_positive, metavar="DB", help="smallest file of at least DB RGB PSNR")
     _add_switches(parser)
-    parser.set_defaults(run=partial(_run, _encode_file, Kind(PICTURES, ".npeg", _job_text)))
+    parser.set_defaults(
+        run=partial(_run, _encode_file, Kind(image_files.PICTURES, ".npeg", _job_text))
+    )
 
 
 def _add_decode(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, "the input's name with .png; its extension chooses the image format")
     _add_switches(parser)
+    parser.add_argument("--enhance", metavar="NAME", help="then apply this method of npeg enhance")
+    _add_strength(parser)
     parser.set_defaults(run=partial(_run, _decode_file, Kind((".npeg",), ".png", _job_text)))
 
 
@@ -347,9 +344,24 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run, out=None, force=False, jobs=1, quiet=False)
 
 
-def _add_names(parser: argparse.ArgumentParser, default: str) -> None:
+def _add_enhance(parser: argparse.ArgumentParser) -> None:
+    _add_names(parser, "the input's name with .enhanced.png", nargs="*")
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="files, folders, globs, or - for standard input")
+    add("-m", "--method", default="deblock", metavar="NAME", help="default deblock")
+    _add_strength(parser)
+    add("--list", action="store_true", help="list the methods, and how to install missing ones")
+    _add_switches(parser)
+    parser.set_defaults(run=_enhance)
+
+
+def _add_strength(parser: argparse.ArgumentParser) -> None:
+    text = "of the enhancement (default: its own, see npeg enhance --list)"
+    parser.add_argument("--strength", type=_share, metavar="0..1", help=text)
+
+
+def _add_names(parser: argparse.ArgumentParser, default: str, nargs: str = "+") -> None:
+    add = parser.add_argument
+    add("inputs", nargs=nargs, metavar="IN", help="files, folders, globs, or - for standard input")
     add("-o", "--out", metavar="OUT", help=f"file, folder, or - (default: {default})")
 
 
@@ -373,6 +385,10 @@ def _number(text: str, low: float, high: float, expected: str) -> float:
 
 def _quality(text: str) -> float:
     return _number(text, 0, 100, "a number from 0 to 100")
+
+
+def _share(text: str) -> float:
+    return _number(text, 0, 1, "a number from 0 to 1")
 
 
 def _positive(text: str) -> float:

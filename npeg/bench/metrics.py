@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from npeg.bench import butteraugli, ssim, ssimulacra2, vmaf
 from npeg.bench.codecs.contract import Pixels
 from npeg.bench.luma import luma
+from npeg.bench.psnr_b import psnr_b_db
 from npeg.errors import InputError
 
 
@@ -65,6 +66,9 @@ METRICS = {
     for metric in (
         Metric("psnr", "PSNR (RGB)", "psnr_rgb_db", psnr_db, "npeg: mean over R, G and B"),
         Metric("psnr-y", "PSNR (luma)", "psnr_y_db", psnr_y_db, "npeg: BT.601 luma"),
+        Metric(
+            "psnr-b", "PSNR-B (luma)", "psnr_b_db", psnr_b_db, "npeg: Yim and Bovik, 8x8 blocks"
+        ),
         Metric("mse", "MSE (RGB)", "mse_rgb", mse, "npeg", larger_is_better=False),
         Metric(
             "ssim",

@@ -39,6 +39,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="codecs and their options, such as avif/speed=8 (default: %(default)s)",
     )
     parser.add_argument(
+        "--enhance",
+        nargs="?",
+        const="all",
+        metavar="A,B=0.3",
+        help="measure the codecs with these enhancements behind them too (default: every "
+        "restoration that is here, at its own strength)",
+    )
+    parser.add_argument(
         "-o", "--out", type=Path, help="folder of the results, or file of the compared page"
     )
     parser.add_argument(
@@ -136,6 +144,12 @@ def _bench(args: Namespace) -> int:
     write_tsv(outcome, folder / "results.tsv")
     print(*summary_lines(outcome), sep="\n")
     print(f"wrote {folder / 'results.tsv'}")
+    if args.enhance:
+        from npeg.bench.gains import gain_lines, gain_rows, write_gains
+
+        gains = gain_rows(outcome)
+        print(*gain_lines(gains, outcome), sep="\n")
+        print(f"wrote {write_gains(gains, folder / 'gains.tsv')}")
     if args.report:
         from npeg.bench.report import write_report
 
@@ -187,7 +201,33 @@ def _codecs(args: Namespace) -> "list[Codec]":
     present = [codec for codec in found if not codec.missing()]
     if not present:
         raise InputError(f"none of the codecs {args.codecs!r} is installed")
-    return present
+    if args.enhance is None:
+        return present
+    return [
+        one
+        for codec in present
+        for one in (
+            codec,
+            *(
+                find_codec(f"{codec.spec}+{text}", args.threads)
+                for text in _enhancements(args)
+                if not codec.lossless
+            ),
+        )
+    ]
+
+
+def _enhancements(args: Namespace) -> list[str]:
+    """Return the enhancements asked for; all: the restorations that are here."""
+    if args.enhance != "all":
+        return list(dict.fromkeys(_split(args.enhance)))
+    from npeg.enhance import METHODS, RESTORATION
+
+    methods = [method for method in METHODS.values() if method.kind == RESTORATION]
+    for method in methods:
+        if command := method.missing():
+            print(f"left out {method.name}: it needs {command}", file=sys.stderr)
+    return [method.name for method in methods if not method.missing()]
 
 
 def _metrics(args: Namespace) -> "list[Metric]":

@@ -30,7 +30,7 @@ def pictures(outcome: Outcome, count: int, rate_bpp: float) -> list[dict[str, An
     codecs = [codec for codec in outcome.plan.codecs if not codec.lossless]
     taken: list[dict[str, Any]] = []
     room = LARGEST_BYTES
-    photos = _spread(outcome.plan.photos, count if codecs else 0)
+    photos = spread(outcome.plan.photos, count if codecs else 0)
     for photo in tqdm(photos, "pictures", unit="photo", disable=None):
         picture = _picture(outcome, photo, codecs, rate_bpp)
         size = sum(len(view["source"]) for view in picture["views"])
@@ -71,7 +71,7 @@ def _middle(length: int) -> slice:
     return slice(start, start + min(length, LARGEST_SIDE))
 
 
-def _spread(photos: Sequence[Photo], count: int) -> list[Photo]:
+def spread(photos: Sequence[Photo], count: int) -> list[Photo]:
     """Return `count` photographs, from the first to the last at equal distances."""
     if count >= len(photos):
         return list(photos)

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from npeg.bench.crops import crops
+from npeg.bench.gains import gain_rows
 from npeg.bench.metrics import Metric
 from npeg.bench.pages import page
 from npeg.bench.pictures import pictures
@@ -21,7 +23,7 @@ from npeg.bench.tables import SIZES, conditions, point_rows, resource_columns
 Rates = Mapping[str, Mapping[str, float | None]]  # anchor, then codec, in per cent
 PICTURES = 4
 RATE_BPP = 0.25
-SCRIPTS = ["viewer.js", "chart.js", "report.js", "results.js"]
+SCRIPTS = ["viewer.js", "chart.js", "report.js", "enhance.js", "results.js"]
 
 
 def write_report(
@@ -49,6 +51,7 @@ def write_report(
         **report_data(outcome, series, metrics, rates),
         "rate_bpp": rate_bpp,
         "pictures": pictures(outcome, count, rate_bpp),
+        "crops": crops(outcome, count),
     }
     html = page(
         f"Image codecs on {images}", "report.html", SCRIPTS, data, ["page.css", "report.css"]
@@ -76,6 +79,7 @@ def report_data(
         "columns": columns,
         "rows": _rows(outcome, series, columns),
         "rates": rates,
+        "gains": gain_rows(outcome),
         "limit_bpp": LARGEST_RATE_BPP,
         "conditions": _conditions(outcome),
         "failures": [str(failure) for failure in outcome.failures],

@@ -114,7 +114,7 @@ def summary_lines(outcome: Outcome) -> list[str]:
         rates = [row["rate_bpp"] for row in mean_rows(outcome, codec)]
         known = [rate for rate in rates if isinstance(rate, float)]
         lines.append(f"{codec.label:24} {min(known):.3f} to {max(known):.3f} bpp")
-    lossy = [codec for codec in codecs if not codec.lossless]
+    lossy = [codec for codec in codecs if not codec.lossless and "+" not in codec.spec]
     if len(lossy) < 2 or not outcome.plan.metrics:
         return lines
     metric = outcome.plan.metrics[0]

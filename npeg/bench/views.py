@@ -15,7 +15,7 @@ WEBP_SIDE = 16383  # the longest that WebP can say
 
 def original_view(image: Pixels, shown: tuple[slice, slice] = (slice(None),) * 2) -> dict[str, Any]:
     """Describe an original; `shown` are its rows and columns that are to be seen."""
-    return {"label": "Original", "source": _data_url(image[shown]), "size_bytes": image.size}
+    return {"label": "Original", "source": data_url(image[shown]), "size_bytes": image.size}
 
 
 def coded_view(
@@ -33,11 +33,11 @@ def coded_view(
         "rate_bpp": 8 * result.size_bytes / (original.shape[0] * original.shape[1]),
         "psnr_rgb_db": psnr if psnr != float("inf") else None,
         "above": result.size_bytes > limit_bytes,
-        "source": _data_url(result.pixels[shown]),
+        "source": data_url(result.pixels[shown]),
     }
 
 
-def _data_url(pixels: Pixels) -> str:
+def data_url(pixels: Pixels) -> str:
     """Return pixels as a lossless picture that every browser shows alike."""
     file = BytesIO()
     kind = "webp" if max(pixels.shape) <= WEBP_SIDE else "png"

@@ -40,10 +40,16 @@ def codec_names() -> list[str]:
 def find_codec(spec: str, threads: int = 1) -> Codec:
     """Return the codec that a spec names.
 
-    spec: a name, then any options: `avif`, `avif/speed=8`, `avif/speed=4/subsampling=4:2:0`.
+    spec: a name, then any options: `avif`, `avif/speed=8`, `avif/speed=4/subsampling=4:2:0`; then
+        an enhancement of what it decodes, if any: `jpeg+deblock`, `jpeg+nlm=0.3`.
     threads: number of threads the codec may use, >= 1.
     Raises InputError if the name or an option is unknown, or its value of the wrong kind.
     """
+    spec, plus, enhancement = spec.partition("+")
+    if plus:
+        from npeg.bench.codecs.enhanced import enhanced
+
+        return enhanced(find_codec(spec, threads), enhancement)
     name, *options = spec.split("/")
     location = _locations().get(name)
     if location is None:

@@ -148,7 +148,7 @@ class Vvc(VideoCodec):
 
     name = "vvc"
     title = "VVC 4:2:0 10-bit (VVenC {preset}, tune {tune})"
-    qualities = (16, 21, 26, 31, 36, 41, 46)
+    qualities = (11, 16, 21, 26, 31, 36)
     quality_range = (0, 63)
     encoder = "libvvenc"
     format = "vvc"
