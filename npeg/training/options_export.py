@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--codec",
-        choices=("npeg", "dither", "dither8"),
+        choices=("npeg", "dither", "dither8", "restorer"),
         default="npeg",
         help="which networks these are (default npeg)",
     )
@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the weights of a checkpoint as ONNX graphs and integer tables."""
+    if args.codec == "restorer":
+        return _export_restorer(args)
     if args.codec != "npeg":
         return _export_dither(args)
     from .checkpoint import load_checkpoint, save_weights
@@ -58,6 +60,17 @@ def _export_dither(args: argparse.Namespace) -> int:
     if args.images is None or args.weights:
         raise InputError(f"{args.codec} needs --images to fit its contexts to, and no --weights")
     export(args.codec, args.checkpoint, args.out, args.images, args.fit)
+    size = sum(path.stat().st_size for path in args.out.iterdir())
+    print(f"{args.out}: {size / 1e6:.1f} MB")
+    return 0
+
+
+def _export_restorer(args: argparse.Namespace) -> int:
+    from .restorer import export
+
+    if args.images or args.weights:
+        raise InputError("found --images or --weights for the restorer, which takes neither")
+    export(args.checkpoint, args.out)
     size = sum(path.stat().st_size for path in args.out.iterdir())
     print(f"{args.out}: {size / 1e6:.1f} MB")
     return 0

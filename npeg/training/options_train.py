@@ -11,9 +11,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--codec",
-        choices=("npeg", "dither8"),
+        choices=("npeg", "dither8", "restorer"),
         default="npeg",
-        help="which networks: npeg's, or the strided binary autoencoder (default npeg)",
+        help="which networks: npeg's, the strided binary autoencoder, or the restorer of "
+        "npeg enhance (default npeg)",
     )
     add("--images", type=Path, required=True, metavar="DIR", help="folder of training images")
     add("--out", type=Path, required=True, metavar="DIR", help="checkpoint and logs go here")
@@ -40,6 +41,11 @@ def run(args: argparse.Namespace) -> int:
         if args.decay is not None:
             raise InputError("found --decay for dither8, whose rate falls over the whole run")
         photographs.train(settings_from(photographs.Settings, vars(args)))
+        return 0
+    if args.codec == "restorer":
+        from . import restorer
+
+        restorer.train(settings_from(restorer.Settings, vars(args)))
         return 0
     train(settings_from(Settings, vars(args)))
     return 0

@@ -1,0 +1,117 @@
+"""The restorer's training: samples, exact resume, and a graph that equals the network."""
+
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from npeg.bench.luma import luma  # noqa: E402
+from npeg.bench.psnr_b import blocking  # noqa: E402
+from npeg.cli import main  # noqa: E402
+from npeg.errors import InputError  # noqa: E402
+from npeg.training import restorer  # noqa: E402
+from npeg.training.restorer import Restorer, Settings, Shape, Trainer, degrade, draw_batch  # noqa: E402
+
+TINY = Shape(width=16, pairs=2, coarse_width=16, coarse_pairs=1)
+
+
+def waves(seed, side=96):
+    i, j = np.mgrid[:side, :side] + 20 * seed
+    planes = [np.sin(i / 5), np.sin(i * j / 900), np.cos((i + j) / 7)]
+    return (128 + 110 * np.stack(planes, axis=-1)).astype(np.uint8)
+
+
+@pytest.fixture()
+def settings(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed in range(3):
+        Image.fromarray(waves(seed)).save(folder / f"{seed}.png")
+    return Settings(folder, tmp_path / "out", steps=6, decay=3, batch=4, crop=64, validate_every=3)
+
+
+def test_samples_are_codec_output_beside_their_originals():
+    kinds = set()
+    for seed in range(60):
+        original, decoded = degrade(waves(1, 72), np.random.default_rng(seed))
+        assert original.shape == decoded.shape == (64, 64, 3)
+        assert original.dtype == decoded.dtype == np.uint8
+        error = np.abs(original.astype(int) - decoded).mean()
+        assert error < 25
+        kinds.add((bool(np.ptp(original, axis=2).max()), error > 0))
+    assert (True, True) in kinds and (False, True) in kinds  # colour and grey
+
+
+def test_most_samples_have_blocks_that_start_in_the_corner():
+    blocky = 0
+    for seed in range(60):
+        original, decoded = degrade(waves(1, 72), np.random.default_rng(seed))
+        blocky += blocking(luma(decoded)) > blocking(luma(original))
+    assert blocky > 35
+
+
+def test_a_batch_is_a_function_of_seed_and_step(settings):
+    images = [waves(0), waves(1)]
+    first, again = (draw_batch(images, settings, 3) for _ in range(2))
+    other = draw_batch(images, settings, 4)
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[1], other[1])
+
+
+def test_training_goes_on_exactly_after_a_stop(settings):
+    whole = restorer.train(settings, TINY)
+    half = replace(settings, out=settings.out.with_name("half"))
+    images = restorer.load_images(settings.images, settings.crop + 8)
+    trainer = Trainer(half, TINY)
+    for original, degraded in (draw_batch(images, half, k) for k in range(3)):
+        trainer.train_step(original, degraded)
+    trainer.save()
+    resumed = restorer.train(half)
+    for ours, theirs in zip(whole.average.parameters(), resumed.average.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_it_begins_as_the_identity_and_learns(settings):
+    settings = replace(settings, steps=40, decay=20, lr=3e-3)
+    images = [waves(seed) for seed in range(3)]
+    trainer = Trainer(settings, TINY)
+    original, degraded = draw_batch(images, settings, 0)
+    gains = [trainer.train_step(original, degraded)[1] for _ in range(40)]
+    assert abs(gains[0]) < 1e-5
+    assert gains[-1] > 0.3
+
+
+def test_the_graph_equals_the_network_on_images_of_any_size(settings, tmp_path):
+    restorer.train(settings, TINY)
+    out = tmp_path / "model"
+    checkpoint = settings.out / "checkpoint.pt"
+    assert main(["export", str(checkpoint), "--codec", "restorer", "--out", str(out)]) == 0
+    state = restorer.load_checkpoint(checkpoint)
+    model = Restorer(Shape(**state["shape"])).eval()
+    model.load_state_dict(state["average"])
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(out / "restorer.onnx")
+    for h, w in ((8, 8), (64, 40)):
+        x = np.random.default_rng(h).random((1, 3, h, w), dtype=np.float32)
+        with torch.no_grad():
+            expected = model(torch.from_numpy(x)).numpy()
+        assert np.abs(session.run(None, {"x": x})[0] - expected).max() < 1e-3  # half precision
+
+
+def test_grey_is_the_fields_luma():
+    assert restorer.grey_of(np.full((2, 2, 3), 255, np.uint8)).max() == 235
+    assert restorer.grey_of(np.zeros((2, 2, 3), np.uint8)).min() == 16
+
+
+def test_what_cannot_be_trained_is_refused(settings, tmp_path):
+    with pytest.raises(InputError, match="--crop is 60, expected a multiple of 8"):
+        restorer.train(replace(settings, crop=60))
+    file = BytesIO(b"nothing")
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(file.getvalue())
+    with pytest.raises(InputError, match="not a checkpoint"):
+        restorer.load_checkpoint(path)
