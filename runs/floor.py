@@ -24,6 +24,8 @@ def main(table: Path, low: float, high: float) -> None:
     npeg = [(rate, psnr) for rate, psnr in curves.pop("npeg") if low <= rate <= high]
     print("anchor", "npeg_points", "bd_rate_percent", sep="\t")
     for name, curve in curves.items():
+        if len(curve) < 4:  # lossless
+            continue
         rate = bd_rate(curve, npeg)
         print(name, len(npeg), "-" if rate is None else f"{rate:.2f}", sep="\t")
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The shipped model 2 ("second"): the flat part of train-first.sh lengthened, then a decay to zero.
+# Model 2, a preview ("second"): the flat part of train-first.sh lengthened, then a decay to zero.
 # IMAGES and VAL are folders of photographs (LOG.md says which were used); run train-first.sh before.
 set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}"
