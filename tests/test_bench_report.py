@@ -334,9 +334,9 @@ def test_results_are_sorted_and_chosen(shown):
 @pytest.mark.parametrize(
     ("codecs", "metrics", "hidden"),
     [
-        (["png"], ["psnr"], ["curves", "rates", "speed", "pictures"]),
-        (["jpeg"], ["psnr"], ["rates", "speed"]),
-        (["jpeg", "webp"], [], ["curves", "rates", "speed"]),
+        (["png"], ["psnr"], ["curves", "rates", "speed", "gains", "pictures"]),
+        (["jpeg"], ["psnr"], ["rates", "speed", "gains"]),
+        (["jpeg", "webp"], [], ["curves", "rates", "speed", "gains"]),
     ],
 )
 def test_what_was_not_measured_is_not_shown(codecs, metrics, hidden, browser, tmp_path):  # noqa: F811
@@ -349,4 +349,31 @@ def test_what_was_not_measured_is_not_shown(codecs, metrics, hidden, browser, tm
     sections = browser.find_elements("css selector", "section")
     names = [s.get_attribute("id").removesuffix("-section") for s in sections]
     assert hidden == [n for n, s in zip(names, sections, strict=True) if not s.is_displayed()]
+    assert browser.get_log("browser") == []
+
+
+def test_gains_of_enhancement_and_crops_are_shown(browser, tmp_path):  # noqa: F811
+    write_image(tmp_path / "small.png", 64, 48)
+    codecs = [find_codec(spec) for spec in ("jpeg", "jpeg+deblock", "jpeg+gamma")]
+    metrics = [METRICS["psnr"], METRICS["mse"]]
+    with Store(tmp_path / "s.sqlite") as store:
+        outcome = run_plan(
+            Plan(find_photos([tmp_path / "small.png"]), codecs, metrics, (10, 40), timing=True),
+            store,
+        )
+    report.write_report(outcome, tmp_path)
+    browser.get((tmp_path / "report.html").as_uri())
+    table = browser.find_element("id", "gains")
+    rows = [line.text for line in table.find_elements("css selector", "tr")]
+    assert rows[0].endswith("jpeg 10 jpeg 40")
+    assert [row.split()[0] for row in rows[1:]] == ["deblock", "gamma"]
+    first = table.text
+    browser.find_element("css selector", "#gain-metric option[value=time_s]").click()
+    assert table.text != first and " ms" in table.text
+    labels = [one.text for one in browser.find_elements("css selector", "#crops figcaption")]
+    assert [label.split()[0].rstrip(",") for label in labels] == [
+        *("Original", "JPEG", "deblock", "gamma")
+    ]
+    images = browser.find_elements("css selector", "#crops img")
+    assert all(int(image.get_attribute("naturalWidth")) == 48 for image in images)
     assert browser.get_log("browser") == []

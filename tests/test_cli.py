@@ -206,7 +206,7 @@ def test_ctrl_c_stops_all_workers_with_one_line_and_no_partial_file(photo, tmp_p
         while not list(tmp_path.glob("out/*.npeg")) and process.poll() is None:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, b"npeg: interrupted\n")
     done = tree(tmp_path / "out")
     assert 0 < len(done) < 300
