@@ -117,14 +117,14 @@ class Dialogue:
 
     def wait(self, until: str, start: int = 0) -> str:
         with self._grown:
-            found = self._grown.wait_for(lambda: until in self.text[start:], timeout=60)
+            found = self._grown.wait_for(lambda: until in self.text[start:], timeout=240)
         assert found, f"no {until!r} in: {self.text[start:]}"
         return self.text[start:]
 
     def end(self) -> int:
         assert self.process.stdin
         self.process.stdin.close()
-        return self.process.wait(60)
+        return self.process.wait(240)
 
     def close(self) -> None:
         self.process.kill()
