@@ -1,8 +1,7 @@
 #!/bin/sh
 # Times of each codec near 0.6 bits per pixel, of npeg and AVIF at more rates, on four Kodak
-# photographs: two threads, best of eight (HEVC
-# four, AVIF at speed 4 three, VVC one), one codec after
-# the other, nothing else running.
+# photographs: two threads, best of eight (HEVC four, AVIF at speed 4 three, VVC one), one codec
+# after the other, nothing else running.
 #   sh runs/times.sh FOLDER_OF_KODAK [WORKING_FOLDER]
 set -eu
 kodak=${1:?give the folder of the 24 Kodak PNG files}
