@@ -1,6 +1,7 @@
 """Pictures made or taken from scikit-image, and the command line as a function."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,10 @@ import npeg
 from npeg import cli
 
 ROOT = Path(npeg.__file__).parents[1]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # shells start background jobs so, and children would inherit it: Ctrl-C is tested on some
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Done(NamedTuple):
