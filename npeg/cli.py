@@ -144,6 +144,17 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     return _record(job, header, len(data), start)
 
 
+def _decode(args: argparse.Namespace) -> int:
+    """Decode files; what concerns all of them is checked once, before."""
+    if args.enhance:
+        from .enhance import find_method
+
+        find_method(args.enhance).strength(args.strength)
+    elif args.strength is not None:
+        raise InputError("found --strength without --enhance, whose strength it is")
+    return _run(_decode_file, Kind((".npeg",), ".png", _job_text), args)
+
+
 def _enhance_file(args: argparse.Namespace, job: Job) -> Record:
     from .enhance import enhance, find_method
     from .pixels import to_pixels
@@ -334,7 +345,7 @@ def _add_decode(parser: argparse.ArgumentParser) -> None:
     _add_switches(parser)
     parser.add_argument("--enhance", metavar="NAME", help="then apply this method of npeg enhance")
     _add_strength(parser)
-    parser.set_defaults(run=partial(_run, _decode_file, Kind((".npeg",), ".png", _job_text)))
+    parser.set_defaults(run=_decode)
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from npeg.bench.luma import studio_luma
 from npeg.bench.metrics import psnr_db
 from npeg.bench.psnr_b import psnr_b_db
 from npeg.bench.ssim import ssim
@@ -29,7 +30,6 @@ QUALITIES = (10, 20, 30, 40)
 CANDIDATES = (0.03, 0.05, 0.08, 0.12, 0.17, 0.23, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LEVELS = {"waifu2x": (0, 0.33, 0.67, 1)}  # of methods whose strength has steps
 TUNED_ON = 8  # images
-LUMA = np.array([65.481, 128.553, 24.966]) / 255  # MATLAB's rgb2ycbcr
 
 
 def luma_images(folder, most=None):
@@ -38,7 +38,7 @@ def luma_images(folder, most=None):
     if most:
         paths = [paths[i * len(paths) // most] for i in range(min(most, len(paths)))]
     images = [np.asarray(Image.open(path)) for path in paths]
-    return [i if i.ndim == 2 else np.uint8(16 + i[..., :3] @ LUMA + 0.5) for i in images]
+    return [i if i.ndim == 2 else studio_luma(i[..., :3]) for i in images]
 
 
 def as_jpeg(plane, quality):

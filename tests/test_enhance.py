@@ -211,6 +211,21 @@ def test_a_decoded_file_is_enhanced(photo, tmp_path):
     assert np.array_equal(np.asarray(Image.open(out)), expected)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strength", "0.5"], "found --strength without --enhance"),
+        (["--enhance", "sharpen"], "unknown method 'sharpen'"),
+        (["--enhance", "lanczos", "--strength", "0.5"], "lanczos, which has none"),
+    ],
+)
+def test_a_bad_enhancement_is_refused_before_anything_is_decoded(arguments, message, capsys):
+    assert main(["decode", "no-such.npeg", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
 def test_the_methods_are_listed(capsys):
     assert main(["enhance", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()

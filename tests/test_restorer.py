@@ -9,12 +9,14 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from npeg.bench.luma import luma  # noqa: E402
+from npeg.bench.luma import luma, studio_luma  # noqa: E402
 from npeg.bench.psnr_b import blocking  # noqa: E402
 from npeg.cli import main  # noqa: E402
 from npeg.errors import InputError  # noqa: E402
 from npeg.training import restorer  # noqa: E402
-from npeg.training.restorer import Restorer, Settings, Shape, Trainer, degrade, draw_batch  # noqa: E402
+from npeg.training.data import load_images  # noqa: E402
+from npeg.training.loop import Settings  # noqa: E402
+from npeg.training.restorer import Restorer, Shape, Trainer, degrade, draw_batch  # noqa: E402
 
 TINY = Shape(width=16, pairs=2, coarse_width=16, coarse_pairs=1)
 
@@ -65,10 +67,10 @@ def test_a_batch_is_a_function_of_seed_and_step(settings):
 def test_training_goes_on_exactly_after_a_stop(settings):
     whole = restorer.train(settings, TINY)
     half = replace(settings, out=settings.out.with_name("half"))
-    images = restorer.load_images(settings.images, settings.crop + 8)
+    images = load_images(settings.images, settings.crop + Trainer.MARGIN)
     trainer = Trainer(half, TINY)
-    for original, degraded in (draw_batch(images, half, k) for k in range(3)):
-        trainer.train_step(original, degraded)
+    for k in range(3):
+        trainer.train_step(trainer.batch_at(images, k))
     trainer.save()
     resumed = restorer.train(half)
     for ours, theirs in zip(whole.average.parameters(), resumed.average.parameters(), strict=True):
@@ -79,8 +81,8 @@ def test_it_begins_as_the_identity_and_learns(settings):
     settings = replace(settings, steps=40, decay=20, lr=3e-3)
     images = [waves(seed) for seed in range(3)]
     trainer = Trainer(settings, TINY)
-    original, degraded = draw_batch(images, settings, 0)
-    gains = [trainer.train_step(original, degraded)[1] for _ in range(40)]
+    batch = trainer.batch_at(images, 0)
+    gains = [float(trainer.train_step(batch)[1]) for _ in range(40)]
     assert abs(gains[0]) < 1e-5
     assert gains[-1] > 0.3
 
@@ -102,9 +104,9 @@ def test_the_graph_equals_the_network_on_images_of_any_size(settings, tmp_path):
         assert np.abs(session.run(None, {"x": x})[0] - expected).max() < 1e-3  # half precision
 
 
-def test_grey_is_the_fields_luma():
-    assert restorer.grey_of(np.full((2, 2, 3), 255, np.uint8)).max() == 235
-    assert restorer.grey_of(np.zeros((2, 2, 3), np.uint8)).min() == 16
+def test_studio_luma_is_that_of_matlab():
+    colours = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]]])
+    assert studio_luma(colours.astype(np.uint8)).tolist() == [[16, 235, 81, 145, 41]]
 
 
 def test_what_cannot_be_trained_is_refused(settings, tmp_path):

@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch")
 
 from npeg.errors import InputError  # noqa: E402
 from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402
+from npeg.training.codec import Settings, Trainer, train  # noqa: E402
 from npeg.training.data import draw_batch, load_images  # noqa: E402
-from npeg.training.loop import Group, Settings, Trainer, train  # noqa: E402
 from npeg.training.transforms import Architecture, opponent_dct  # noqa: E402
 
 TINY = Architecture(
@@ -74,9 +74,9 @@ def test_another_seed_gives_other_losses(settings: Settings) -> None:
 def test_a_run_stopped_halfway_ends_with_the_same_weights(settings: Settings) -> None:
     whole = train(replace(settings, out=settings.out / "whole"), TINY)
     halves = replace(settings, out=settings.out / "halves")
-    trainer = Trainer(halves, Group(), TINY)
-    for x, t, noise in trainer.batches(load_images(settings.images, 64, progress=False)):
-        trainer.train_step(x, t, noise)
+    trainer = Trainer(halves, arch=TINY)
+    for batch in trainer.batches(load_images(settings.images, 64, progress=False)):
+        trainer.train_step(batch)
         if trainer.step == 5:
             break
     trainer.save()
@@ -90,7 +90,7 @@ def test_a_run_stopped_halfway_ends_with_the_same_weights(settings: Settings) ->
 SCRIPT = """
 import sys
 from pathlib import Path
-from npeg.training.loop import Settings, train
+from npeg.training.codec import Settings, train
 from npeg.training.transforms import Architecture
 images, out, batch, steps = sys.argv[1:]
 tiny = Architecture(8, 1, 8, 1, 16, 4, 8, 4)
@@ -158,7 +158,7 @@ def test_bare_weights_start_a_new_run(settings: Settings) -> None:
     state = load_checkpoint(settings.out / "checkpoint.pt")
     weights = settings.out / "weights.safetensors"
     save_weights(weights, state)
-    trainer = Trainer(replace(settings, out=settings.out / "new", resume=weights), Group())
+    trainer = Trainer(replace(settings, out=settings.out / "new", resume=weights))
     assert trainer.step == 0
     for name, value in state["average"].items():
         assert torch.equal(trainer.model.state_dict()[name], value.half().float()), name

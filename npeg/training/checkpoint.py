@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -20,9 +20,9 @@ FORMAT = 1
 QUALITIES = [LMBDA_MIN, LMBDA_RATIO]
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint of the codec."""
-    replace_file(path, {"format": FORMAT, "lmbda": QUALITIES} | state)
+def about_codec(arch: dict[str, Any]) -> dict[str, Any]:
+    """Return what names a checkpoint, or bare weights, as those of a codec of these widths."""
+    return {"format": FORMAT, "lmbda": QUALITIES, "arch": arch}
 
 
 def replace_file(path: Path, state: dict[str, Any]) -> None:
@@ -33,23 +33,33 @@ def replace_file(path: Path, state: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def read_state(path: Path, kind: int | str) -> dict[str, Any]:
     """Read a checkpoint, or bare weights as a checkpoint at step 0 without optimisers.
 
     Only tensors and plain values are accepted from either file.
 
     Raises:
-        InputError: the file is missing, damaged or of another format.
+        InputError: the file is missing, damaged or of another format than `kind`.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint")
     try:
         bare = path.suffix == ".safetensors"
         state = _load_weights(path) if bare else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, Exception) as error:  # torch.load raises nearly anything
+    except Exception as error:  # torch.load raises nearly anything
         raise InputError(f"{path}: not a checkpoint ({type(error).__name__})") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError(f"{path}: not a checkpoint of format {FORMAT}")
+    if not isinstance(state, dict) or state.get("format") != kind:
+        raise InputError(f"{path}: not a checkpoint of format {kind}")
+    return state
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of the codec; see `read_state`.
+
+    Raises:
+        InputError: as there, or it was trained for other qualities.
+    """
+    state = read_state(path, FORMAT)
     if list(state["lmbda"]) != QUALITIES:
         raise InputError(f"{path}: trained for other qualities: lmbda {state['lmbda']}")
     return state
@@ -58,8 +68,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def save_weights(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint's averaged weights alone, in half precision."""
     half = {name: value.half().contiguous() for name, value in state["average"].items()}
-    about = {"format": FORMAT, "lmbda": QUALITIES, "arch": state["arch"]}
-    save_file(half, path, {"npeg": json.dumps(about)})
+    save_file(half, path, {"npeg": json.dumps(about_codec(state["arch"]))})
 
 
 def _load_weights(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The training loop: batches in, checkpoints, a log and progress out.
+"""The training loop that all networks share: batches in, checkpoints, a log and progress out.
 
 One process, or several under torchrun: each draws its own samples of the common batch and the
 gradients are averaged, so two processes give the losses of one with the doubled batch.
@@ -9,33 +9,30 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..errors import InputError
-from .checkpoint import load_checkpoint, save_checkpoint
-from .data import Pixels, draw_batch, draw_noise, load_images, prefetch
-from .model import Codec, distortion_weight
+from .checkpoint import replace_file
+from .data import Pixels, load_images, prefetch
 from .optimizer import build_optimizers
-from .transforms import STRIDE, Architecture
 
+B = TypeVar("B")  # a batch
+M = TypeVar("M", bound=nn.Module)
 S = TypeVar("S")  # a dataclass of settings
-
-PAD = 64  # images are padded to multiples of the hyper-latents' stride
-VALIDATION_QUALITIES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One training run.  `batch` is per process; `decay` steps at the end fall linearly to 0."""
+    """One run.  `batch` is per process; `decay` steps at the end fall linearly to rate 0."""
 
     images: Path
     out: Path
@@ -43,16 +40,21 @@ class Settings:
     resume: Path | None = None
     steps: int = 20_000
     decay: int = 10_000
-    warmup: int = 200
-    batch: int = 8
-    crop: int = 256
+    warmup: int = 100
+    batch: int = 16
+    crop: int = 128
     lr: float = 1e-3
-    clip: float = 3.0
+    clip: float = 1.0
     ema: float = 0.999
     seed: int = 0
     threads: int = 0
     checkpoint_minutes: float = 5.0
     validate_every: int = 2000
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run keeps its state."""
+        return self.out / "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,19 @@ class Group:
     world: int = 1
 
 
+ALONE = Group()
+
+
 def join_group() -> Group:
     """Join the processes started by torchrun; alone without it."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        return Group()
+        return ALONE
     dist.init_process_group("gloo")
     return Group(dist.get_rank(), world)
 
 
-def average_gradients(model: Codec, group: Group) -> None:
+def average_gradients(model: nn.Module, group: Group) -> None:
     """Replace every gradient by its mean over the processes, in one message."""
     if group.world == 1:
         return
@@ -91,128 +96,99 @@ def learning_rate(settings: Settings, step: int) -> float:
     return settings.lr * min(rise, fall)
 
 
-def sample_losses(
-    x: Tensor, x_hat: Tensor, rate_bits: Tensor, t: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return loss, bits per pixel and MSE of each sample (B,).
-
-    loss = (R + lmbda * 255^2 * MSE) * (lmbda * 255^2 / 600)^-0.3, so that high rates do not
-    drown low ones.
-    """
-    mse = (x - x_hat).square().mean((1, 2, 3))
-    rate_bpp = rate_bits / (x.shape[-1] * x.shape[-2])
-    weight = distortion_weight(t)
-    return (rate_bpp + weight * mse) * (weight / 600) ** -0.3, rate_bpp, mse
-
-
 def psnr_db(mse: Tensor) -> Tensor:
     """Return the PSNR in dB of a mean squared error on [0, 1]."""
     return -10 * torch.log10(mse.clamp(min=1e-10))
 
 
-@torch.no_grad()
-def validate(model: Codec, images: list[Pixels]) -> dict[str, float]:
-    """Return the loss on whole images, and bpp and PSNR at VALIDATION_QUALITIES."""
-    rows = []
-    for pixels in images:
-        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-        h, w = x.shape[-2:]
-        padded = F.pad(x, (0, -w % PAD, 0, -h % PAD), mode="replicate")
-        for t in torch.tensor(VALIDATION_QUALITIES)[:, None]:
-            x_hat, bits = model(padded, t)
-            x_hat = (x_hat[..., :h, :w].clamp(0, 1) * 255).round() / 255
-            loss, rate, mse = sample_losses(x, x_hat, bits, t)
-            rows.append((loss, rate, psnr_db(mse)))
-    table = torch.tensor(rows).view(len(images), len(VALIDATION_QUALITIES), 3).mean(0)
-    result = {"loss": float(table[:, 0].mean())}
-    for t, (_, rate, psnr) in zip(VALIDATION_QUALITIES, table.tolist(), strict=True):
-        result |= {f"bpp@{t}": rate, f"psnr@{t}": psnr}
-    return result
+def first_state(
+    settings: Settings, load: Callable[[Path], dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Return the run's own checkpoint, else the one to resume from, else None."""
+    path = settings.checkpoint if settings.checkpoint.exists() else settings.resume
+    return load(path) if path else None
 
 
-def channels_last(model: Codec) -> Codec:
-    """Lay the weights out as the fast CPU kernels want them."""
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+class Trainer(ABC, Generic[M, B]):
+    """A network, the running mean of its weights, its optimisers and the step they have reached.
 
+    A subclass says what is trained on what. A batch is a function of (seed, step) alone, so a
+    run that was stopped ends with the weights of one that was not.
+    """
 
-class Trainer:
-    """Model, averaged model, optimisers and the step they have reached."""
+    COLUMNS: tuple[str, ...]  # of what `losses` reports
+    MULTIPLE: int  # of the sides of a crop and of an image to validate on
+    MARGIN = 0  # pixels beyond the crop that a sample needs
 
-    def __init__(self, settings: Settings, group: Group, arch: Architecture | None = None) -> None:
+    def __init__(
+        self, settings: Settings, model: M, state: dict[str, Any] | None, group: Group = ALONE
+    ) -> None:
         self.settings, self.group = settings, group
-        state = self.read_checkpoint()
-        torch.manual_seed(settings.seed)
-        arch = Architecture(**state["arch"]) if state else arch or Architecture()
-        self.model = channels_last(Codec(arch))
+        self.model: M = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.optimizers = build_optimizers(self.model, settings.lr)
-        self.step = 0
-        self.seconds = 0.0
+        self.step, self.seconds = 0, 0.0
         if state:
-            self.restore(state)
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state.get("average", state["model"]))
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=False):
+                optimizer.load_state_dict(saved)  # bare weights come without
+            self.step, self.seconds = state["step"], state["seconds"]
 
-    @property
-    def checkpoint(self) -> Path:
-        return self.settings.out / "checkpoint.pt"
+    @abstractmethod
+    def batch_at(self, images: list[Pixels], step: int) -> B:
+        """Return this process's part of a step's batch."""
 
-    def read_checkpoint(self) -> dict[str, Any] | None:
-        """Return the run's own checkpoint, else the one to resume from, else None."""
-        path = self.checkpoint if self.checkpoint.exists() else self.settings.resume
-        return load_checkpoint(path) if path else None
+    @abstractmethod
+    def losses(self, batch: B) -> tuple[Tensor, Tensor]:
+        """Return the loss to descend, and means over the batch, one for each of COLUMNS."""
 
-    def restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=False):
-            optimizer.load_state_dict(saved)  # bare weights come without
-        self.step, self.seconds = state["step"], state["seconds"]
+    @abstractmethod
+    def validate(self, images: list[Pixels]) -> dict[str, float]:
+        """Return figures on whole images by name."""
+
+    @abstractmethod
+    def about(self) -> dict[str, Any]:
+        """Return what a checkpoint says besides weights, optimisers and step."""
+
+    def rate(self) -> float:
+        """Return the learning rate of this step."""
+        return learning_rate(self.settings, self.step)
 
     def save(self) -> None:
         """Write the checkpoint, on one process."""
         if self.group.rank == 0:
-            save_checkpoint(
-                self.checkpoint,
-                {
-                    "arch": asdict(self.model.arch),
-                    "step": self.step,
-                    "seconds": self.seconds,
-                    "model": self.model.state_dict(),
-                    "average": self.average.state_dict(),
-                    "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-                },
-            )
+            state = {
+                "step": self.step,
+                "seconds": self.seconds,
+                "model": self.model.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            }
+            replace_file(self.settings.checkpoint, self.about() | state)
 
-    def batches(self, images: list[Pixels]) -> Iterator[tuple[Tensor, Tensor, list[Tensor]]]:
-        s, arch = self.settings, self.model.arch
-        side, step = s.crop // STRIDE, self.step
-        shapes = [
-            (s.batch, arch.latents, side, side),
-            (s.batch, arch.hyper_latents, side // 4, side // 4),
-        ]
+    def batches(self, images: list[Pixels]) -> Iterator[B]:
+        """Yield the batches from this step on, without end."""
+        step = self.step
         while True:
-            x, t = draw_batch(
-                images, s.crop, s.batch, s.seed, step, self.group.rank, self.group.world
-            )
-            yield x, t, draw_noise(shapes, s.seed, step, self.group.rank * s.batch)
+            yield self.batch_at(images, step)
             step += 1
 
-    def train_step(self, x: Tensor, t: Tensor, noise: list[Tensor]) -> Tensor:
-        """Take one step; return the means of loss, bpp and PSNR over the whole batch."""
+    def train_step(self, batch: B) -> Tensor:
+        """Take one step; return the means of COLUMNS over the whole batch."""
         started = time.monotonic()
-        x = x.contiguous(memory_format=torch.channels_last)
-        x_hat, bits = self.model(x, t, (noise[0], noise[1]))
-        loss, rate, mse = sample_losses(x, x_hat, bits, t)
-        loss.mean().backward()
+        loss, means = self.losses(batch)
+        torch.autograd.backward(loss)
         average_gradients(self.model, self.group)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        rate = self.rate()
         for optimizer in self.optimizers:
             for parameters in optimizer.param_groups:
-                parameters["lr"] = learning_rate(self.settings, self.step)
+                parameters["lr"] = rate
             optimizer.step()
             optimizer.zero_grad()
         self.step += 1
-        self.update_average()
-        means = torch.stack([loss.detach(), rate.detach(), psnr_db(mse.detach())]).mean(1)
+        self._update_average()
         if self.group.world > 1:
             dist.all_reduce(means)
             means /= self.group.world
@@ -220,20 +196,20 @@ class Trainer:
         return means
 
     @torch.no_grad()
-    def update_average(self) -> None:
+    def _update_average(self) -> None:
         keep = min(self.settings.ema, self.step / (self.step + 10))
         ours: list[Tensor] = list(self.average.parameters())
-        theirs: list[Tensor] = list(self.model.parameters())
-        torch._foreach_lerp_(ours, theirs, 1 - keep)
+        torch._foreach_lerp_(ours, list(self.model.parameters()), 1 - keep)
 
 
 class Log:
-    """Appends rows to a TSV file and shows the latest on the progress bar."""
+    """Appends rows to a TSV file."""
 
     def __init__(self, path: Path, enabled: bool) -> None:
         self.path, self.enabled = path, enabled
 
     def write(self, row: dict[str, float]) -> None:
+        """Append a row, after the names of its columns if the file is new."""
         if not self.enabled:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -244,69 +220,71 @@ class Log:
             file.write("\t".join(f"{value:.6g}" for value in row.values()) + "\n")
 
 
-def train(settings: Settings, arch: Architecture | None = None) -> Trainer:
-    """Run training to settings.steps, or until interrupted; both end with a checkpoint."""
+def prepare(settings: Settings, multiple: int) -> None:
+    """Check the crop and set the number of threads.
+
+    Raises:
+        InputError: the crop is not a multiple of `multiple`.
+    """
+    if settings.crop % multiple:
+        raise InputError(f"--crop is {settings.crop}, expected a multiple of {multiple}")
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    group = join_group()
-    trainer = Trainer(settings, group, arch)
-    chief = group.rank == 0
-    images = load_images(settings.images, settings.crop, progress=chief)
-    val = load_images(settings.val, 1, progress=chief) if settings.val and chief else []
-    signal.signal(signal.SIGTERM, interrupt)
+
+
+def run(trainer: Trainer[M, B]) -> None:
+    """Train to settings.steps, or until interrupted; both end with a checkpoint.
+
+    Raises:
+        InputError: a folder is not usable, or the loss grew without bound.
+    """
+    s, chief = trainer.settings, trainer.group.rank == 0
+    images = load_images(s.images, s.crop + trainer.MARGIN, progress=chief)
+    val = load_images(s.val, trainer.MULTIPLE, progress=chief) if s.val and chief else []
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         _loop(trainer, images, val)
     except KeyboardInterrupt:
         if chief:
             print(f"\nstopped at step {trainer.step}; the same command goes on from there")
     trainer.save()
-    if group.world > 1:
+    if trainer.group.world > 1:
         dist.destroy_process_group()
-    return trainer
 
 
-def interrupt(*_: object) -> None:
+def _interrupt(*_: object) -> None:
     """Handle SIGTERM as Ctrl-C."""
     raise KeyboardInterrupt
 
 
-def _loop(trainer: Trainer, images: list[Pixels], val: list[Pixels]) -> None:
+def _loop(trainer: Trainer[M, B], images: list[Pixels], val: list[Pixels]) -> None:
     s, chief = trainer.settings, trainer.group.rank == 0
-    log = Log(s.out / "train.tsv", chief)
-    val_log = Log(s.out / "val.tsv", chief)
-    saved, tick, sums, count = time.monotonic(), time.monotonic(), torch.zeros(3), 0
+    log, val_log = Log(s.out / "train.tsv", chief), Log(s.out / "val.tsv", chief)
+    saved = tick = time.monotonic()
+    sums, count = torch.zeros(len(trainer.COLUMNS)), 0
     bar = tqdm(total=s.steps, initial=trainer.step, desc="training", unit="step", disable=not chief)
-    for x, t, noise in prefetch(trainer.batches(images)):
+    for batch in prefetch(trainer.batches(images)):
         if trainer.step >= s.steps:
             break
-        sums += (means := trainer.train_step(x, t, noise))
+        sums += (means := trainer.train_step(batch))
         count += 1
         if not math.isfinite(float(means[0])):
-            raise InputError(f"loss is {float(means[0])} at step {trainer.step}: lower --lr")
+            name, value = trainer.COLUMNS[0], float(means[0])
+            raise InputError(f"{name} is {value} at step {trainer.step}: lower --lr")
         bar.update()
+        reached = {"step": trainer.step, "hours": trainer.seconds / 3600}
         if trainer.step <= 100 or trainer.step % 50 == 0:
             now = time.monotonic()
-            loss, rate, psnr = (sums / count).tolist()
-            speed = s.batch * trainer.group.world * count / (now - tick)
-            bar.set_postfix_str(
-                f"loss {loss:.4f}, {rate:.3f} bpp, {psnr:.2f} dB, {speed:.1f} images/s"
-            )
-            log.write(
-                {
-                    "step": trainer.step,
-                    "hours": trainer.seconds / 3600,
-                    "loss": loss,
-                    "rate_bpp": rate,
-                    "psnr_db": psnr,
-                    "images_per_s": speed,
-                    "lr": learning_rate(s, trainer.step - 1),
-                }
-            )
-            tick, sums, count = now, torch.zeros(3), 0
+            row = dict(zip(trainer.COLUMNS, (sums / count).tolist(), strict=True))
+            row["images_per_s"] = s.batch * trainer.group.world * count / (now - tick)
+            bar.set_postfix_str(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+            log.write(reached | row | {"lr": trainer.rate()})
+            tick, sums, count = now, torch.zeros_like(sums), 0
         if val and (trainer.step % s.validate_every == 0 or trainer.step == s.steps):
-            result = validate(trainer.average, val)
-            val_log.write({"step": trainer.step, "hours": trainer.seconds / 3600} | result)
-            bar.write(f"step {trainer.step}: validation loss {result['loss']:.4f}")
+            result = trainer.validate(val)
+            val_log.write(reached | result)
+            figures = ", ".join(f"{name} {value:.4f}" for name, value in result.items())
+            bar.write(f"step {trainer.step}: validation {figures}")
         if time.monotonic() - saved > 60 * s.checkpoint_minutes:
             trainer.save()
             saved = time.monotonic()

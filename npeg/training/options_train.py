@@ -7,7 +7,7 @@ from ..errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments; the defaults are those of `loop.Settings`."""
+    """Declare the arguments; the defaults are those of the codec's `Settings`."""
     add = parser.add_argument
     add(
         "--codec",
@@ -33,19 +33,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, resuming from DIR's own checkpoint when there is one."""
-    from .loop import Settings, settings_from, train
+    from .loop import Settings, settings_from
 
     if args.codec == "dither8":
         from ..teaching import photographs
 
         if args.decay is not None:
             raise InputError("found --decay for dither8, whose rate falls over the whole run")
-        photographs.train(settings_from(photographs.Settings, vars(args)))
+        photographs.train(settings_from(Settings, vars(args)))
         return 0
     if args.codec == "restorer":
         from . import restorer
 
-        restorer.train(settings_from(restorer.Settings, vars(args)))
+        restorer.train(settings_from(Settings, vars(args)))
         return 0
-    train(settings_from(Settings, vars(args)))
+    from . import codec
+
+    codec.train(settings_from(codec.Settings, vars(args)))
     return 0

@@ -1,0 +1,116 @@
+"""Training of npeg's own networks: what its batches, its loss and its validation are."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import loop
+from .checkpoint import about_codec, load_checkpoint
+from .data import Pixels, draw_batch, draw_noise
+from .loop import ALONE, Group, first_state, join_group, prepare, psnr_db
+from .model import Codec, distortion_weight
+from .transforms import STRIDE, Architecture
+
+PAD = 64  # images are padded to multiples of the hyper-latents' stride
+VALIDATION_QUALITIES = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+Batch = tuple[Tensor, Tensor, list[Tensor]]
+"""x (B, 3, c, c) in [0, 1], qualities t (B,), noise of latents and hyper-latents."""
+
+
+@dataclass(frozen=True)
+class Settings(loop.Settings):
+    """One run of the codec."""
+
+    warmup: int = 200
+    batch: int = 8
+    crop: int = 256
+    clip: float = 3.0
+
+
+def sample_losses(
+    x: Tensor, x_hat: Tensor, rate_bits: Tensor, t: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return loss, bits per pixel and MSE of each sample (B,).
+
+    loss = (R + lmbda * 255^2 * MSE) * (lmbda * 255^2 / 600)^-0.3, so that high rates do not
+    drown low ones.
+    """
+    mse = (x - x_hat).square().mean((1, 2, 3))
+    rate_bpp = rate_bits / (x.shape[-1] * x.shape[-2])
+    weight = distortion_weight(t)
+    return (rate_bpp + weight * mse) * (weight / 600) ** -0.3, rate_bpp, mse
+
+
+@torch.no_grad()
+def validate(model: Codec, images: list[Pixels]) -> dict[str, float]:
+    """Return the loss on whole images, and bpp and PSNR at VALIDATION_QUALITIES."""
+    rows = []
+    for pixels in images:
+        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+        h, w = x.shape[-2:]
+        padded = F.pad(x, (0, -w % PAD, 0, -h % PAD), mode="replicate")
+        for t in torch.tensor(VALIDATION_QUALITIES)[:, None]:
+            x_hat, bits = model(padded, t)
+            x_hat = (x_hat[..., :h, :w].clamp(0, 1) * 255).round() / 255
+            loss, rate, mse = sample_losses(x, x_hat, bits, t)
+            rows.append((loss, rate, psnr_db(mse)))
+    table = torch.tensor(rows).view(len(images), len(VALIDATION_QUALITIES), 3).mean(0)
+    result = {"loss": float(table[:, 0].mean())}
+    for t, (_, rate, psnr) in zip(VALIDATION_QUALITIES, table.tolist(), strict=True):
+        result |= {f"bpp@{t}": rate, f"psnr@{t}": psnr}
+    return result
+
+
+class Trainer(loop.Trainer[Codec, Batch]):
+    """A run of the codec, one of several processes."""
+
+    COLUMNS = ("loss", "rate_bpp", "psnr_db")
+    MULTIPLE = PAD
+
+    def __init__(
+        self, settings: Settings, group: Group = ALONE, arch: Architecture | None = None
+    ) -> None:
+        state = first_state(settings, load_checkpoint)
+        torch.manual_seed(settings.seed)
+        arch = Architecture(**state["arch"]) if state else arch or Architecture()
+        super().__init__(settings, Codec(arch), state, group)
+
+    def about(self) -> dict[str, Any]:
+        """Return what names the checkpoint as one of this network."""
+        return about_codec(asdict(self.model.arch))
+
+    def batch_at(self, images: list[Pixels], step: int) -> Batch:
+        """Return the samples of a step."""
+        s, arch, group = self.settings, self.model.arch, self.group
+        side = s.crop // STRIDE
+        shapes = [
+            (s.batch, arch.latents, side, side),
+            (s.batch, arch.hyper_latents, side // 4, side // 4),
+        ]
+        x, t = draw_batch(images, s.crop, s.batch, s.seed, step, group.rank, group.world)
+        return x, t, draw_noise(shapes, s.seed, step, group.rank * s.batch)
+
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss, and the means of COLUMNS."""
+        x, t, noise = batch
+        x = x.contiguous(memory_format=torch.channels_last)
+        x_hat, bits = self.model(x, t, (noise[0], noise[1]))
+        loss, rate, mse = sample_losses(x, x_hat, bits, t)
+        means = torch.stack([loss.detach(), rate.detach(), psnr_db(mse.detach())]).mean(1)
+        return loss.mean(), means
+
+    def validate(self, images: list[Pixels]) -> dict[str, float]:
+        """Return figures on whole images."""
+        return validate(self.average, images)
+
+
+def train(settings: Settings, arch: Architecture | None = None) -> Trainer:
+    """Train the codec; see `loop.run`."""
+    prepare(settings, Trainer.MULTIPLE)
+    trainer = Trainer(settings, join_group(), arch)
+    loop.run(trainer)
+    return trainer
