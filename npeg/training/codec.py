@@ -15,6 +15,7 @@ from .model import Codec, distortion_weight
 from .transforms import STRIDE, Architecture
 
 PAD = 64  # images are padded to multiples of the hyper-latents' stride
+WEIGHT_EXPONENT = -0.3
 VALIDATION_QUALITIES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 Batch = tuple[Tensor, Tensor, list[Tensor]]
@@ -32,17 +33,17 @@ class Settings(loop.Settings):
 
 
 def sample_losses(
-    x: Tensor, x_hat: Tensor, rate_bits: Tensor, t: Tensor
+    x: Tensor, x_hat: Tensor, rate_bits: Tensor, t: Tensor, exponent: float = WEIGHT_EXPONENT
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return loss, bits per pixel and MSE of each sample (B,).
 
-    loss = (R + lmbda * 255^2 * MSE) * (lmbda * 255^2 / 600)^-0.3, so that high rates do not
+    loss = (R + lmbda * 255^2 * MSE) * (lmbda * 255^2 / 600)^exponent, so that high rates do not
     drown low ones.
     """
     mse = (x - x_hat).square().mean((1, 2, 3))
     rate_bpp = rate_bits / (x.shape[-1] * x.shape[-2])
     weight = distortion_weight(t)
-    return (rate_bpp + weight * mse) * (weight / 600) ** -0.3, rate_bpp, mse
+    return (rate_bpp + weight * mse) * (weight / 600) ** exponent, rate_bpp, mse
 
 
 @torch.no_grad()
@@ -70,6 +71,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
 
     COLUMNS = ("loss", "rate_bpp", "psnr_db")
     MULTIPLE = PAD
+    exponent = WEIGHT_EXPONENT
 
     def __init__(
         self, settings: Settings, group: Group = ALONE, arch: Architecture | None = None
@@ -99,7 +101,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
         x, t, noise = batch
         x = x.contiguous(memory_format=torch.channels_last)
         x_hat, bits = self.model(x, t, (noise[0], noise[1]))
-        loss, rate, mse = sample_losses(x, x_hat, bits, t)
+        loss, rate, mse = sample_losses(x, x_hat, bits, t, self.exponent)
         means = torch.stack([loss.detach(), rate.detach(), psnr_db(mse.detach())]).mean(1)
         return loss.mean(), means
 

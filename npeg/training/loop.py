@@ -129,11 +129,7 @@ class Trainer(ABC, Generic[M, B]):
         self.optimizers = build_optimizers(self.model, settings.lr)
         self.step, self.seconds = 0, 0.0
         if state:
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state.get("average", state["model"]))
-            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=False):
-                optimizer.load_state_dict(saved)  # bare weights come without
-            self.step, self.seconds = state["step"], state["seconds"]
+            self.restore(state)
 
     @abstractmethod
     def batch_at(self, images: list[Pixels], step: int) -> B:
@@ -150,6 +146,14 @@ class Trainer(ABC, Generic[M, B]):
     @abstractmethod
     def about(self) -> dict[str, Any]:
         """Return what a checkpoint says besides weights, optimisers and step."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what a checkpoint says."""
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state.get("average", state["model"]))
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=False):
+            optimizer.load_state_dict(saved)  # bare weights come without
+        self.step, self.seconds = state["step"], state["seconds"]
 
     def rate(self) -> float:
         """Return the learning rate of this step."""
