@@ -1,15 +1,25 @@
 #!/bin/sh
-# Rate and distortion of npeg and the common codecs on the 24 Kodak photographs, and the report.
+# Rate and distortion of every codec of the bench on the 24 Kodak photographs: rows, BD-rates, the
+# report with all of them, and plots of the main ones.
 #   sh runs/kodak.sh FOLDER_OF_KODAK [WORKING_FOLDER]
-# The published rows came from these commands in several interrupted parts (the rivals first, npeg
-# later, into one store), not from one pass of this script. Goes on where it was interrupted. The
-# photographs: https://r0k.us/graphics/kodak/
+# Goes on where it was interrupted. On two cores npeg, JPEG, WebP and AVIF take 6 minutes,
+# all the others an hour, most of it VVC and AVIF at speed 4. The published rows came from these commands
+# in several interrupted parts, into one store, not from one pass of this script.
+# The photographs: https://r0k.us/graphics/kodak/
 set -eu
 kodak=${1:?give the folder of the 24 Kodak PNG files}
 out=${2:-build/kodak}
 here=$(dirname "$0")
-npeg bench --images "$kodak" --out "$out" --codecs npeg,jpeg,webp,avif \
-    --metrics psnr,psnr-y,ms-ssim,ssimulacra2 --report
+npeg=${NPEG:-npeg}
+fast=npeg,jpeg,webp,avif,jpeg2000,jxl,mozjpeg,jpegli,hevc
+avif=avif/tune=psnr,avif/subsampling=4:2:0,avif/speed=8,avif/speed=4
+$npeg bench --images "$kodak" --out "$out" --report --pictures 0 \
+    --codecs "$fast,$avif,vvc,dct,dft,dither,dither8,png,webp-lossless,jxl-lossless"
 cp "$out/results.tsv" "$here/kodak.tsv"
 cp "$out/bd-rates.tsv" "$here/kodak-bd-rates.tsv"
-cp "$out/rd-psnr.png" "$here/kodak-rd-psnr.png"
+cp "$out/report.html" "$here/kodak-report.html"
+$npeg bench --images "$kodak" --out "$out" --report "$out/main" --pictures 0 \
+    --codecs npeg,jpeg,webp,avif,avif/tune=psnr,jxl,hevc,vvc
+for metric in psnr ms-ssim ssimulacra2; do
+    cp "$out/main/rd-$metric.png" "$here/kodak-rd-$metric.png"
+done

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CODECS = "npeg,avif,webp,jpeg"
 DEFAULT_METRICS = "psnr,psnr-y,ms-ssim,ssimulacra2"
+ENHANCE_METRICS = "psnr,psnr-b,ssim,ms-ssim,ssimulacra2,time"
 EXTRA_PACKAGES = ("bjontegaard", "matplotlib", "scipy", "skimage", "ssimulacra2")  # of npeg[bench]
 
 
@@ -57,9 +58,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--metrics",
-        default=DEFAULT_METRICS,
         metavar="A,B",
-        help="any of --list-metrics, time and memory (default: %(default)s)",
+        help="any of --list-metrics, time and memory (default: "
+        f"{DEFAULT_METRICS}; with --enhance {ENHANCE_METRICS})",
     )
     parser.add_argument(
         "--report",
@@ -95,6 +96,8 @@ def run(args: Namespace) -> int:
 
     Raises NpegError if an argument, an image or the store is not usable.
     """
+    if args.metrics is None:
+        args.metrics = DEFAULT_METRICS if args.enhance is None else ENHANCE_METRICS
     for name in ("threads", "repeats", "jobs"):
         value = getattr(args, name)
         if value is not None and value < 1:

@@ -18,6 +18,7 @@ LARGEST_RATE_BPP = 1.6  # of the published figures' usual span
 LEAST_SCORE = {"ssimulacra2": 0.0}  # below, pictures are beyond use
 INCHES = (8.0, 5.0)
 LINE_POINTS = 12.5  # between labels, in points: 1/72 inch
+MARGIN = 0.045  # part of the width that lies around the labels on the right
 STYLE: dict[Any, str | float | bool] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 10,
@@ -64,8 +65,9 @@ def write_plots(series: Sequence[Series], metric: Metric, images: str, stem: Pat
     with mpl.rc_context(STYLE):
         figure = Figure(INCHES, facecolor="white")
         FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.085, 0.11, 0.675, 0.8))
+        axes = figure.add_axes((0.085, 0.11, 0.7, 0.8))
         _draw(axes, drawn, metric)
+        _make_room(axes)
         axes.set_title(f"{metric.label} on {images}", loc="left", size=11, weight="bold", pad=10)
         if not all(one.codec for one in drawn):
             figure.text(0.99, 0.025, "dashed: published, not measured", size=8.5, ha="right")
@@ -101,7 +103,9 @@ def _draw(axes: "Axes", drawn: Sequence[Series], metric: Metric) -> None:
             zorder=4 if one.own else 3 if one.codec else 2,
         )
         end = rates[-1] > 0.9 * limit
-        labels.append(_Label(one.label, one.colours[0], one.own, *curve[-1], end))
+        labels.append(
+            _Label(one.label.partition(" (")[0], one.colours[0], one.own, *curve[-1], end)
+        )
     axes.set_xlim(0, limit)
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, LEAST_SCORE.get(metric.name, low)) if high > 0 else low, high)
@@ -165,6 +169,16 @@ def _write_labels(axes: "Axes", labels: Sequence[_Label]) -> None:
                 path_effects=halo,
                 zorder=5,
             )
+
+
+def _make_room(axes: "Axes") -> None:
+    """Make the axes as wide as the names in the right margin leave them."""
+    edge = axes.get_xlim()[1]
+    names = [text for text in axes.texts if text.get_position()[0] > edge]
+    widest = max((text.get_window_extent().width for text in names), default=0.0)
+    left, bottom, _, height = axes.get_position().bounds
+    room = widest / (INCHES[0] * axes.figure.dpi) + MARGIN
+    axes.set_position((left, bottom, 1 - left - room, height))
 
 
 def spread(heights: Sequence[float], gap: float, top: float) -> list[float]:

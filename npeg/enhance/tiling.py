@@ -1,7 +1,7 @@
 """A network on an image of any size: tiles with a halo, so that memory is bounded, no seams."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ def by_tiles(
     multiple: int = 1,
     factor: int = 1,
     cut: bool = False,
+    inside: bool = False,
 ) -> NDArray[T]:
     """Run a network over an image, tile by tile.
 
@@ -25,36 +26,47 @@ def by_tiles(
         x: (H, W) or (H, W, C), of any kind of number.
         run: (h, w, C) to (factor * h, factor * w, C), or to factor * (h - 2 * halo) if `cut`.
         tile: side of a tile without its halo, a multiple of `multiple`.
-        halo: pixels around a tile that the network sees; beyond the image they mirror it.
+        halo: pixels around a tile that the network sees.
         multiple: sides that `run` takes are multiples of this; so must be `halo`.
         factor: how much larger the output is.
         cut: whether `run` takes the halo off itself.
+        inside: whether the halo ends with the image; otherwise it mirrors it beyond.
 
     Returns:
         (factor * H, factor * W, C).
     """
-    height, width = x.shape[:2]
-    rows = [(top, min(tile, height - top)) for top in range(0, height, tile)]
-    columns = [(left, min(tile, width - left)) for left in range(0, width, tile)]
+    rows, columns = (_windows(side, tile, halo, multiple, inside) for side in x.shape[:2])
     bands = []
-    for top, tall in rows:
+    for row in rows:
         band = []
-        for left, wide in columns:
-            part = _window(x, top, left, tall + -tall % multiple, wide + -wide % multiple, halo)
-            found = run(part)
-            if not cut:
-                inside = slice(factor * halo, -factor * halo or None)
-                found = found[inside, inside]
-            band.append(found[: factor * tall, : factor * wide])
+        for column in columns:
+            found = run(x[row.indexes[:, None], column.indexes])
+            top, left = (0, 0) if cut else (factor * row.halo, factor * column.halo)
+            tall, wide = factor * row.size, factor * column.size
+            band.append(found[top : top + tall, left : left + wide])
         bands.append(np.concatenate(band, axis=1))
     return np.concatenate(bands, axis=0)
 
 
-def _window(x: NDArray[T], top: int, left: int, tall: int, wide: int, halo: int) -> NDArray[T]:
-    """Return x[top - halo : top + tall + halo, ...], mirrored beyond the borders."""
-    rows = _mirror(np.arange(top - halo, top + tall + halo), x.shape[0])
-    columns = _mirror(np.arange(left - halo, left + wide + halo), x.shape[1])
-    return x[rows[:, None], columns]
+class _Window(NamedTuple):
+    """Along one side: the samples that a tile's network sees, and which of them are the tile."""
+
+    indexes: NDArray[np.int64]
+    halo: int  # samples before the tile
+    size: int  # of the tile
+
+
+def _windows(side: int, tile: int, halo: int, multiple: int, inside: bool) -> list[_Window]:
+    """Cut a side into tiles; samples beyond it are those that mirror them."""
+    windows = []
+    for start in range(0, side, tile):
+        end = min(start + tile, side)
+        before = min(halo, start) if inside else halo
+        after = min(halo, side - end) if inside else halo
+        after += -(before + end - start + after) % multiple
+        indexes = _mirror(np.arange(start - before, end + after), side)
+        windows.append(_Window(indexes, before, end - start))
+    return windows
 
 
 def _mirror(indexes: NDArray[np.int64], size: int) -> NDArray[np.int64]:

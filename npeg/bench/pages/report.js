@@ -270,6 +270,8 @@ const photoChoices = [
   ...DATA.photos.map((name, i) => [i, name]),
 ];
 
+const LEAD = 6; // codecs that the first sentence compares
+
 function writeLead() {
   const first = DATA.series.find((one) => one.own) || DATA.series[0];
   const others = DATA.series.filter((one) => one !== first && !one.published && !one.lossless);
@@ -283,7 +285,8 @@ function writeLead() {
   const measured = DATA.series.filter((one) => !one.published);
   element("title").textContent = document.title;
   element("lead").textContent = parts.length
-    ? `At equal ${state.metric.label}, ${first.label} files are ${list(parts)}.`
+    ? `At equal ${state.metric.label}, ${first.label} files are ${list(parts.slice(0, LEAD))}` +
+      (parts.length > LEAD ? "; the others are in the table below." : ".")
     : `${list(measured.map((one) => one.label))}, measured.`;
   element("failures").hidden = !DATA.failures.length;
   element("failures").textContent =
