@@ -358,7 +358,7 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
 def _add_enhance(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, "the input's name with .enhanced.png", nargs="*")
     add = parser.add_argument
-    add("-m", "--method", default="deblock", metavar="NAME", help="default deblock")
+    add("-m", "--method", default="restorer", metavar="NAME", help="default restorer")
     _add_strength(parser)
     add("--list", action="store_true", help="list the methods, and how to install missing ones")
     _add_switches(parser)

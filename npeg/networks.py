@@ -4,8 +4,10 @@ Ids are written by hand and never renumbered; a file names the id it was encoded
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,13 @@ def thread_count() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux: what this process may use
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def fingerprint(folders: Iterable[Path]) -> str:
+    """Return eight hexadecimal digits that change with the weights in any of the folders."""
+    paths = sorted(path for folder in folders for path in folder.iterdir())
+    weights = [path for path in paths if path.suffix in (".onnx", ".npz")]
+    return sha256(b"".join(sha256(path.read_bytes()).digest() for path in weights)).hexdigest()[:8]
 
 
 def open_session(path: Path, threads: int) -> ort.InferenceSession:

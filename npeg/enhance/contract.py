@@ -6,6 +6,7 @@ Images are uint8, (H, W) grey or (H, W, 3) sRGB, on both sides. Functions are pu
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ class Method:
     apply: Callable[[Pixels, float], Pixels]
     default: float | None
     modules: tuple[str, ...] = ()  # that it needs beyond npeg's own packages
+    weights: Path | None = None  # folder of its own
 
     def missing(self) -> str | None:
         """Return the command that installs what is not here, or None."""

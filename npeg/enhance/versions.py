@@ -2,12 +2,15 @@
 
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
+from ..networks import fingerprint
 from .contract import PACKAGES, Method
 
 
-def version_of(method: Method) -> str:
-    """Return the method's name and the versions of the packages that it needs."""
-    return ", ".join([method.name, *(_package(module) for module in method.modules)])
+def version_of(method: Method, strength: float) -> str:
+    """Return the method's name, strength and weights, and the versions of its packages."""
+    own = [f"weights {fingerprint([method.weights])}"] if method.weights else []
+    packages = [_package(module) for module in method.modules]
+    return ", ".join([f"{method.name} {strength:g}", *own, *packages])
 
 
 def _package(module: str) -> str:

@@ -60,10 +60,12 @@ def block_count(rows: int) -> int:
 
 
 def build_optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
-    """Return [Muon, Adam] over the parameters of the model, both at learning rate lr."""
+    """Return [Muon, Adam] over the parameters that are trained, both at learning rate lr."""
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for p in model.parameters():
+        if not p.requires_grad:
+            continue
         thin = p.ndim != 4 or min(p.shape[0], p[0].numel()) < MIN_DIMENSION
         (rest if thin else matrices).append(p)
     return [Muon(matrices, lr), torch.optim.Adam(rest, lr, betas=(0.9, 0.99))]

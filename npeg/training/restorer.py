@@ -1,12 +1,13 @@
 """The restorer: one small network that makes decoded photographs more like their originals.
 
 Enters: a folder of photographs, settings. Leaves: a checkpoint, a log, progress; an ONNX graph.
-It is blind: it is told neither the codec nor the quality. It works at a quarter of the
-resolution, where dense 3x3 convolutions are cheap, and at an eighth, whose samples are the 8x8
-blocks of JPEG: images are taken to start at a corner of a block, as whole files do.
+It is blind: it is told neither the codec nor the quality. It works at a half, a quarter and an
+eighth of the resolution, where dense 3x3 convolutions are cheap; the samples of the last are the
+8x8 blocks of JPEG: images are taken to start at a corner of a block, as whole files do.
 """
 
 import io
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,13 @@ from ..bench.luma import studio_luma
 from . import loop
 from .checkpoint import read_state
 from .data import Pixels, draw_sample
-from .export import write_graph
+from .export import SpaceToDepth, for_space_to_depth, write_graph
 from .loop import Settings, first_state, prepare, psnr_db
 from .transforms import ResidualPair, start_at_zero
 
 FORMAT = "restorer"
-PATCH = 4  # pixels a sample of the network's finer scale covers in each direction
-MULTIPLE = 2 * PATCH  # of the sides that it takes
+PATCH = 2  # pixels that a sample of the finest scale covers in each direction
+MULTIPLE = 8  # of the sides that it takes
 GREY, WEBP, SHIFTED = 0.35, 0.15, 0.1  # parts of the samples
 LEAST_MSE = 1e-6  # 60 dB: better is not rewarded
 VALIDATION = ((10, True), (20, True), (30, True), (40, True), (10, False), (30, False))
@@ -39,12 +40,37 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Shape:
-    """Widths and depths of the network; written into every checkpoint."""
+    """Channels from the finest scale to the coarsest, and residual pairs on each.
 
-    width: int = 64
-    pairs: int = 3
-    coarse_width: int = 128
-    coarse_pairs: int = 2
+    On all but the coarsest there are as many pairs again on the way back. Written into every
+    checkpoint.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128)
+    pairs: tuple[int, ...] = (1, 1, 2)
+
+
+class Scale(nn.Module):
+    """One scale of the network, with the next coarser one inside: (B, width, h, w) to the same."""
+
+    def __init__(self, widths: Sequence[int], pairs: Sequence[int]) -> None:
+        super().__init__()
+        width = widths[0]
+        self.before = nn.Sequential(*(ResidualPair(width) for _ in range(pairs[0])))
+        self.inner = Scale(widths[1:], pairs[1:]) if len(widths) > 1 else None
+        if self.inner:
+            self.down = nn.Conv2d(width, widths[1], 2, stride=2)
+            self.up = nn.Conv2d(widths[1], 4 * width, 1)
+            self.after = nn.Sequential(*(ResidualPair(width) for _ in range(pairs[0])))
+            start_at_zero(self.up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.before(x)
+        if self.inner is None:
+            return h
+        coarse = self.inner(F.relu(self.down(h)))
+        found: Tensor = self.after(h + F.pixel_shuffle(self.up(F.relu(coarse)), 2))
+        return found
 
 
 class Restorer(nn.Module):
@@ -53,30 +79,16 @@ class Restorer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        width, coarse = shape.width, shape.coarse_width
+        self.unshuffle: Callable[[Tensor, int], Tensor] = F.pixel_unshuffle
+        width = shape.widths[0]
         self.head = nn.Conv2d(3 * PATCH**2, width, 3, padding=1)
-        self.before = nn.ModuleList(ResidualPair(width) for _ in range(shape.pairs // 2))
-        self.down = nn.Conv2d(width, coarse, 2, stride=2)
-        self.coarse = nn.ModuleList(ResidualPair(coarse) for _ in range(shape.coarse_pairs))
-        self.up = nn.Conv2d(coarse, 4 * width, 1)
-        self.after = nn.ModuleList(
-            ResidualPair(width) for _ in range(shape.pairs - shape.pairs // 2)
-        )
+        self.body = Scale(shape.widths, shape.pairs)
         self.tail = nn.Conv2d(width, 3 * PATCH**2, 3, padding=1)
-        start_at_zero(self.up)
         start_at_zero(self.tail)
 
     def forward(self, x: Tensor) -> Tensor:
-        patches = F.pixel_unshuffle(x - 0.5, PATCH).contiguous(memory_format=torch.channels_last)
-        h = self.head(patches)
-        for pair in self.before:
-            h = pair(h)
-        g = F.relu(self.down(h))
-        for pair in self.coarse:
-            g = pair(g)
-        h = h + F.pixel_shuffle(self.up(F.relu(g)), 2)
-        for pair in self.after:
-            h = pair(h)
+        patches = self.unshuffle(x - 0.5, PATCH).contiguous(memory_format=torch.channels_last)
+        h = self.body(self.head(patches))
         return x + F.pixel_shuffle(self.tail(F.relu(h)), PATCH)
 
 
@@ -197,6 +209,20 @@ def train(settings: Settings, shape: Shape | None = None) -> Trainer:
     return trainer
 
 
+class RestorerGraph(nn.Module):
+    """Pixels (1, H, W, 3) uint8 to the estimate, float in 0..255, neither rounded nor clipped."""
+
+    def __init__(self, model: Restorer) -> None:
+        super().__init__()
+        self.model = model
+        model.unshuffle = SpaceToDepth.apply
+        for_space_to_depth(model.head, PATCH)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        x_hat: Tensor = self.model(pixels.permute(0, 3, 1, 2).float() / 255)
+        return (x_hat * 255).permute(0, 2, 3, 1)
+
+
 def export(checkpoint: Path, folder: Path) -> None:
     """Write a checkpoint's averaged network as folder/restorer.onnx, in half precision.
 
@@ -207,5 +233,6 @@ def export(checkpoint: Path, folder: Path) -> None:
     model = Restorer(Shape(**state["shape"])).eval().requires_grad_(False)
     model.load_state_dict(state["average"])
     folder.mkdir(parents=True, exist_ok=True)
-    x = torch.zeros(1, 3, 64, 96)
-    write_graph(model, {"x": x}, ["x_hat"], folder / "restorer.onnx", half=True)
+    pixels = torch.zeros(1, 64, 96, 3, dtype=torch.uint8)
+    path = folder / "restorer.onnx"
+    write_graph(RestorerGraph(model), {"pixels": pixels}, ["estimate"], path, half=True)

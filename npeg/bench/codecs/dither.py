@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import npeg
 from npeg.bench.codecs.contract import Codec, Pixels
-from npeg.bench.codecs.npeg_file import fingerprint, threads
+from npeg.bench.codecs.npeg_file import threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Dither(Codec):
     @classmethod
     def version(cls) -> str:
         """Return the version and a fingerprint of the weights, which change the files too."""
-        from npeg.networks import FOLDER
+        from npeg.networks import FOLDER, fingerprint
 
         return f"npeg {npeg.__version__}, {cls.name} {fingerprint([FOLDER / cls.name])}"
 

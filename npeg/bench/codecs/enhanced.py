@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from npeg import __version__
 from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.bench.codecs.npeg_file import threads
 from npeg.enhance import Method, enhance, find_method
 from npeg.enhance.versions import version_of
 from npeg.errors import InputError
@@ -35,11 +36,14 @@ class Enhanced(Codec):
 
     def change(self, decoded: Pixels) -> Pixels:
         """Return what the method makes of a decoded image."""
-        return enhance(decoded, self.method, self.strength)
+        with threads(self.threads):  # of npeg's networks and ncnn's; OpenCV has its own
+            return enhance(decoded, self.method, self.strength)
 
     def version(self) -> str:  # type: ignore[override]  # of this one, not of its class
-        """Return the codec's libraries, and the method's."""
-        return f"{self.inner.version()}; npeg {__version__}, {version_of(find_method(self.method))}"
+        """Return the codec's libraries, and all that the method's output depends on."""
+        method = find_method(self.method)
+        own = version_of(method, method.strength(self.strength))
+        return f"{self.inner.version()}; npeg {__version__}, {own}"
 
     def missing(self) -> str | None:  # type: ignore[override]
         """Return the command that installs what the codec needs, or None."""

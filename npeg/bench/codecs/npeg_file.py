@@ -1,11 +1,9 @@
 """npeg itself, as one codec among others."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 
 import npeg
 from npeg.bench.codecs.contract import Codec, Pixels
@@ -38,18 +36,11 @@ class Npeg(Codec):
     @classmethod
     def version(cls) -> str:
         """Return the version and a fingerprint of the weights, which change the files too."""
-        from npeg.networks import FOLDER, MODELS
+        from npeg.networks import FOLDER, MODELS, fingerprint
 
         return (
             f"npeg {npeg.__version__}, weights {fingerprint(FOLDER / m for m in MODELS.values())}"
         )
-
-
-def fingerprint(folders: Iterable[Path]) -> str:
-    """Return eight hexadecimal digits that change with the weights in any of the folders."""
-    paths = sorted(path for folder in folders for path in folder.iterdir())
-    weights = [path for path in paths if path.suffix in (".onnx", ".npz")]
-    return sha256(b"".join(sha256(path.read_bytes()).digest() for path in weights)).hexdigest()[:8]
 
 
 @contextmanager

@@ -1,0 +1,49 @@
+"""npeg's own restorer: a small blind network, tile by tile.
+
+Weights: models/restorer, trained by `npeg train --codec restorer`.
+"""
+
+from functools import cache
+
+import numpy as np
+import onnxruntime as ort
+
+from ..networks import FOLDER, open_session, thread_count
+from .contract import Pixels, blend
+from .tiling import by_tiles
+
+WEIGHTS = FOLDER / "restorer"
+TILE, HALO = 1024, 64  # multiples of the 8x8 blocks that the network expects in place
+MULTIPLE = 8
+
+
+def restorer(image: Pixels, strength: float) -> Pixels:
+    """Remove what a lossy codec has added: blocks, ringing, stains of colour.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, 3) uint8
+        A decoded photograph, not cropped and not scaled since.
+    strength : 0..1
+        Share of the correction; 1 is the network's best estimate.
+
+    Returns
+    -------
+    uint8 array like `image`. Failure look: texture that looked like an artefact is smoothed;
+    of a clean original it takes away a little.
+    """
+    session = _session(thread_count())
+
+    def run(part: Pixels) -> Pixels:
+        pixels = part if part.ndim == 3 else np.repeat(part[..., None], 3, axis=2)
+        found = session.run(None, {"pixels": pixels[None]})[0][0]
+        estimate = found if part.ndim == 3 else found.mean(axis=2)
+        return np.clip(estimate + 0.5, 0, 255).astype(np.uint8)
+
+    restored = by_tiles(image, run, TILE, halo=HALO, multiple=MULTIPLE, inside=True)
+    return restored if strength == 1 else blend(image, restored, strength)
+
+
+@cache
+def _session(threads: int) -> ort.InferenceSession:
+    return open_session(WEIGHTS / "restorer.onnx", threads)
