@@ -105,6 +105,17 @@ def test_the_graph_equals_the_network_on_images_of_any_size(settings, tmp_path):
         assert np.abs(found - 255 * expected.numpy()).max() < 0.25  # weights in half precision
 
 
+def test_bare_weights_start_a_new_run(settings, tmp_path):
+    trained = restorer.train(settings, TINY)
+    bare = tmp_path / "weights.safetensors"
+    arguments = ["--codec", "restorer", "--out", str(tmp_path / "model"), "--weights", str(bare)]
+    assert main(["export", str(settings.checkpoint), *arguments]) == 0
+    again = Trainer(replace(settings, out=tmp_path / "new", resume=bare))
+    assert again.step == 0
+    pairs = zip(trained.average.parameters(), again.model.parameters(), strict=True)
+    assert all(torch.equal(ours.half(), theirs.half()) for ours, theirs in pairs)
+
+
 def test_studio_luma_is_that_of_matlab():
     colours = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]]])
     assert studio_luma(colours.astype(np.uint8)).tolist() == [[16, 235, 81, 145, 41]]

@@ -18,6 +18,7 @@ from .model import LMBDA_MIN, LMBDA_RATIO
 
 FORMAT = 1
 QUALITIES = [LMBDA_MIN, LMBDA_RATIO]
+RUN = {"step", "seconds", "model", "average", "optimizers"}  # of a checkpoint: the rest names it
 
 
 def about_codec(arch: dict[str, Any]) -> dict[str, Any]:
@@ -66,9 +67,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def save_weights(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint's averaged weights alone, in half precision."""
+    """Write a checkpoint's averaged weights alone, in half precision, with what names them."""
     half = {name: value.half().contiguous() for name, value in state["average"].items()}
-    save_file(half, path, {"npeg": json.dumps(about_codec(state["arch"]))})
+    about = {key: value for key, value in state.items() if key not in RUN}
+    save_file(half, path, {"npeg": json.dumps(about)})
 
 
 def _load_weights(path: Path) -> dict[str, Any]:

@@ -66,11 +66,14 @@ def _export_dither(args: argparse.Namespace) -> int:
 
 
 def _export_restorer(args: argparse.Namespace) -> int:
-    from .restorer import export
+    from .checkpoint import save_weights
+    from .restorer import export, load_checkpoint
 
-    if args.images or args.weights:
-        raise InputError("found --images or --weights for the restorer, which takes neither")
+    if args.images:
+        raise InputError("found --images for the restorer, which has no tables to fit")
     export(args.checkpoint, args.out)
+    if args.weights:
+        save_weights(args.weights, load_checkpoint(args.checkpoint))
     size = sum(path.stat().st_size for path in args.out.iterdir())
     print(f"{args.out}: {size / 1e6:.1f} MB")
     return 0
