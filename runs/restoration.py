@@ -119,12 +119,12 @@ def best_strengths():
 
 
 def table(folders, without):
-    """Write PSNR, SSIM and PSNR-B of JPEG and of every method; rows that are there stay."""
+    """Write PSNR, SSIM and PSNR-B of every method; rows that are there stay, but for npeg's."""
     strengths = best_strengths()
     found = {}
     if TABLE.exists():
         rows = [line.split("\t") for line in TABLE.read_text().splitlines()[1:]]
-        found = {tuple(row[:4]): row[4:] for row in rows if row[2] != OWN}
+        found = {tuple(row[:4]): row[4:] for row in rows}
     for name, folder in folders.items():
         planes = luma_images(folder)
         for quality in QUALITIES:
@@ -133,7 +133,7 @@ def table(folders, without):
                 label = method.name if method else "JPEG"
                 strength = 1 if label == OWN else strengths[label, quality] if method else 0
                 key = name, str(quality), label, f"{strength:g}"
-                if key not in found:
+                if key not in found or label == OWN:  # its weights change
                     found[key] = measure(planes, coded, method, strength)
                     lines = ["\t".join([*key, *scores]) for key, scores in found.items()]
                     TABLE.write_text("\n".join([HEAD, *lines]) + "\n")

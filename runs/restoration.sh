@@ -19,3 +19,9 @@ cp "$out/kodak/gains.tsv" "$here/kodak-restoration.tsv"
 $npeg bench --images "$kodak/kodim05.png" --out "$out/times" --codecs jpeg --qualities 20 --enhance \
     --metrics psnr,time --threads 2
 cp "$out/times/gains.tsv" "$here/restoration-times.tsv"
+mkdir -p "$out/large"
+${PYTHON:-python} -c "import sys; from PIL import Image; Image.effect_noise((4000, 3000), 40).convert(
+'RGB').save(sys.argv[1])" "$out/large/noise.png"
+$npeg bench --images "$out/large/noise.png" --out "$out/large" --codecs jpeg --qualities 20 \
+    --enhance restorer --metrics psnr,memory --threads 2
+cp "$out/large/results.tsv" "$here/restoration-memory.tsv"
