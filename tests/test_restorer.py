@@ -14,9 +14,17 @@ from npeg.bench.psnr_b import blocking  # noqa: E402
 from npeg.cli import main  # noqa: E402
 from npeg.errors import InputError  # noqa: E402
 from npeg.training import restorer  # noqa: E402
-from npeg.training.data import load_images  # noqa: E402
+from npeg.training.data import draw_sample, load_images  # noqa: E402
 from npeg.training.loop import Settings  # noqa: E402
-from npeg.training.restorer import Restorer, Shape, Trainer, degrade, draw_batch  # noqa: E402
+from npeg.training.restorer import (  # noqa: E402
+    Restorer,
+    Shape,
+    Trainer,
+    decoded_as,
+    degrade,
+    draw_batch,
+    usual_mse,
+)
 
 TINY = Shape(widths=(16, 32), pairs=(1, 1))
 
@@ -39,7 +47,7 @@ def settings(tmp_path):
 def test_samples_are_codec_output_beside_their_originals():
     kinds = set()
     for seed in range(60):
-        original, decoded = degrade(waves(1, 72), np.random.default_rng(seed))
+        original, decoded, _ = degrade(waves(1, 72), np.random.default_rng(seed))
         assert original.shape == decoded.shape == (64, 64, 3)
         assert original.dtype == decoded.dtype == np.uint8
         error = np.abs(original.astype(int) - decoded).mean()
@@ -51,9 +59,30 @@ def test_samples_are_codec_output_beside_their_originals():
 def test_most_samples_have_blocks_that_start_in_the_corner():
     blocky = 0
     for seed in range(60):
-        original, decoded = degrade(waves(1, 72), np.random.default_rng(seed))
+        original, decoded, _ = degrade(waves(1, 72), np.random.default_rng(seed))
         blocky += blocking(luma(decoded)) > blocking(luma(original))
     assert blocky > 35
+
+
+def test_some_samples_are_scaled_down():
+    stripes = np.zeros((96, 96, 3), np.uint8)
+    stripes[(np.arange(96) // 8 % 2).astype(bool)] = 255  # period 16
+    edges = []
+    for seed in range(40):
+        sample = draw_sample([stripes], 64, np.random.default_rng(seed), most=4.0)
+        assert sample.shape == (3, 64, 64)
+        line = sample[0, :, 0] if np.ptp(sample[0, :, 0].astype(int)) else sample[0, 0]
+        edges.append(np.count_nonzero(np.diff(line > 127)))
+    assert min(edges) <= 8 and max(edges) >= 10  # 64 of 96 rows, and up to all 96
+
+
+@pytest.mark.parametrize("quality", [10, 40, 75, 95])
+def test_the_usual_error_is_about_that_of_a_jpeg(quality):
+    from skimage import data
+
+    photograph = np.ascontiguousarray(data.astronaut()[..., 0])
+    found = np.mean((photograph.astype(float) - decoded_as(photograph, "JPEG", quality)) ** 2)
+    assert found / 255**2 / usual_mse(quality) == pytest.approx(1, rel=0.8)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(settings):

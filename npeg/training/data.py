@@ -65,12 +65,25 @@ def load_images(
     return images
 
 
-def draw_sample(images: list[Pixels], crop: int, rng: np.random.Generator) -> Pixels:
-    """Cut a random crop, mirrored and transposed at random, as (3, crop, crop)."""
+def draw_sample(
+    images: list[Pixels], crop: int, rng: np.random.Generator, most: float = 1.0
+) -> Pixels:
+    """Cut a random crop, mirrored and transposed at random, as (3, crop, crop).
+
+    With `most` above 1 every other one shows up to so many times as much in each direction,
+    scaled down: sharper and busier than the photograph itself.
+    """
     image = images[rng.integers(len(images))]
-    top = rng.integers(image.shape[0] - crop + 1)
-    left = rng.integers(image.shape[1] - crop + 1)
-    sample = image[top : top + crop, left : left + crop]
+    side = crop
+    if most > 1 and rng.random() < 0.5:
+        most = min(most, min(image.shape[:2]) / crop)
+        side = int(crop * rng.uniform(1, most))
+    top = rng.integers(image.shape[0] - side + 1)
+    left = rng.integers(image.shape[1] - side + 1)
+    sample = image[top : top + side, left : left + side]
+    if side > crop:
+        scaled = Image.fromarray(sample).resize((crop, crop), Image.Resampling.LANCZOS)
+        sample = np.asarray(scaled)
     mirror, transpose = rng.integers(2, size=2)
     if mirror:
         sample = sample[:, ::-1]
