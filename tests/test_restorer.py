@@ -69,7 +69,7 @@ def test_some_samples_are_scaled_down():
     stripes[(np.arange(96) // 8 % 2).astype(bool)] = 255  # period 16
     edges = []
     for seed in range(40):
-        sample = draw_sample([stripes], 64, np.random.default_rng(seed), most=4.0)
+        sample = draw_sample([stripes], 64, np.random.default_rng(seed), max_downscale=4.0)
         assert sample.shape == (3, 64, 64)
         line = sample[0, :, 0] if np.ptp(sample[0, :, 0].astype(int)) else sample[0, 0]
         edges.append(np.count_nonzero(np.diff(line > 127)))

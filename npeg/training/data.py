@@ -66,18 +66,18 @@ def load_images(
 
 
 def draw_sample(
-    images: list[Pixels], crop: int, rng: np.random.Generator, most: float = 1.0
+    images: list[Pixels], crop: int, rng: np.random.Generator, max_downscale: float = 1.0
 ) -> Pixels:
     """Cut a random crop, mirrored and transposed at random, as (3, crop, crop).
 
-    With `most` above 1 every other one shows up to so many times as much in each direction,
-    scaled down: sharper and busier than the photograph itself.
+    With `max_downscale` above 1 every other one is scaled down from a crop up to so many times as
+    large in each direction: sharper and busier than the photograph itself.
     """
     image = images[rng.integers(len(images))]
     side = crop
-    if most > 1 and rng.random() < 0.5:
-        most = min(most, min(image.shape[:2]) / crop)
-        side = int(crop * rng.uniform(1, most))
+    if max_downscale > 1 and rng.random() < 0.5:
+        largest = min(max_downscale, min(image.shape[:2]) / crop)
+        side = int(crop * rng.uniform(1, largest))
     top = rng.integers(image.shape[0] - side + 1)
     left = rng.integers(image.shape[1] - side + 1)
     sample = image[top : top + side, left : left + side]

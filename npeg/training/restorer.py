@@ -30,7 +30,7 @@ FORMAT = "restorer"
 PATCH = 2  # pixels that a sample of the finest scale covers in each direction
 MULTIPLE = 8  # of the sides that it takes
 GREY, WEBP, SHIFTED = 0.35, 0.15, 0.1  # parts of the samples
-MOST_SHRUNK = 2.0  # how many times samples are scaled down; small pictures are sharper and busier
+MAX_DOWNSCALE = 2.0  # of samples: small pictures are sharper and busier
 VALIDATION = ((10, True), (20, True), (30, True), (40, True), (10, False), (30, False))
 """Quality and whether grey, of the JPEGs that are validated on."""
 
@@ -145,7 +145,7 @@ def draw_batch(images: list[Pixels], s: Settings, step: int) -> Batch:
     samples = []
     for i in range(s.batch):
         rng = np.random.default_rng((s.seed, step, i))
-        sample = draw_sample(images, s.crop + Trainer.MARGIN, rng, MOST_SHRUNK)
+        sample = draw_sample(images, s.crop + Trainer.MARGIN, rng, MAX_DOWNSCALE)
         samples.append(degrade(np.ascontiguousarray(sample.transpose(1, 2, 0)), rng))
     originals, degraded, usual = zip(*samples, strict=True)
     pixels = (np.stack(side).transpose(0, 3, 1, 2) for side in (originals, degraded))
