@@ -4,7 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ torch = pytest.importorskip("torch")
 from npeg.errors import InputError  # noqa: E402
 from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402
 from npeg.training.codec import Settings, Trainer, train  # noqa: E402
-from npeg.training.data import draw_batch, load_images  # noqa: E402
+from npeg.training.data import draw_batch, load_images, prefetch  # noqa: E402
 from npeg.training.transforms import Architecture, opponent_dct  # noqa: E402
 
 TINY = Architecture(
@@ -121,7 +124,8 @@ def test_two_processes_give_the_losses_of_one_with_the_doubled_batch(
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     two = [*torchrun, *arguments, str(tmp_path / "two"), "2", "10"]
     for command in (one, two):
-        subprocess.run(command, env=env, check=True, capture_output=True)
+        result = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr[-3000:]
     expected = np.loadtxt(tmp_path / "one" / "train.tsv", skiprows=1)[:, 2]
     found = np.loadtxt(tmp_path / "two" / "train.tsv", skiprows=1)[:, 2]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
@@ -133,6 +137,22 @@ def test_batches_of_two_ranks_are_the_halves_of_the_doubled_batch(folder: Path) 
     halves = [draw_batch(images, 64, 2, 3, 7, rank, world=2) for rank in (0, 1)]
     assert torch.equal(x, torch.cat([half[0] for half in halves]))
     assert torch.equal(t, torch.cat([half[1] for half in halves]))
+
+
+def test_what_is_drawn_ahead_comes_in_order_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    with closing(prefetch(count())) as numbers:
+        assert [next(numbers) for _ in range(5)] == [0, 1, 2, 3, 4]
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+def test_what_the_source_raises_is_raised_where_it_is_drawn() -> None:
+    broken = (1 // (2 - k) for k in count())
+    with closing(prefetch(broken)) as numbers:
+        assert [next(numbers), next(numbers)] == [0, 1]
+        with pytest.raises(ZeroDivisionError):
+            next(numbers)
 
 
 def test_the_linear_transform_starts_orthonormal() -> None:

@@ -4,11 +4,10 @@ Batch k is a pure function of (seed, k), so an interrupted run continues exactly
 processes can each draw their own part of the same batch.
 """
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
 from typing import TypeVar
 
 import numpy as np
@@ -119,14 +118,19 @@ def draw_noise(shapes: Sequence[tuple[int, ...]], seed: int, step: int, first: i
     return noise
 
 
-def prefetch(source: Iterator[T], depth: int = 2) -> Iterator[T]:
-    """Draw from an endless source in a background thread, `depth` items ahead."""
-    queue: Queue[T] = Queue(depth)
+def prefetch(source: Iterator[T], depth: int = 2) -> Generator[T, None, None]:
+    """Draw from an endless source in a background thread, `depth` items ahead.
 
-    def fill() -> None:
-        for item in source:
-            queue.put(item)
-
-    threading.Thread(target=fill, daemon=True).start()
-    while True:
-        yield queue.get()
+    Close it in the end: a thread that still computes while Python shuts down aborts the process.
+    What the source raises is raised here.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        ahead = deque(pool.submit(next, source) for _ in range(depth))
+        try:
+            while True:
+                item = ahead.popleft().result()
+                ahead.append(pool.submit(next, source))
+                yield item
+        finally:
+            for future in ahead:
+                future.cancel()

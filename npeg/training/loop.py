@@ -11,6 +11,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -267,31 +268,32 @@ def _loop(trainer: Trainer[M, B], images: list[Pixels], val: list[Pixels]) -> No
     saved = tick = time.monotonic()
     sums, count = torch.zeros(len(trainer.COLUMNS)), 0
     bar = tqdm(total=s.steps, initial=trainer.step, desc="training", unit="step", disable=not chief)
-    for batch in prefetch(trainer.batches(images)):
-        if trainer.step >= s.steps:
-            break
-        sums += (means := trainer.train_step(batch))
-        count += 1
-        if not math.isfinite(float(means[0])):
-            name, value = trainer.COLUMNS[0], float(means[0])
-            raise InputError(f"{name} is {value} at step {trainer.step}: lower --lr")
-        bar.update()
-        reached = {"step": trainer.step, "hours": trainer.seconds / 3600}
-        if trainer.step <= 100 or trainer.step % 50 == 0:
-            now = time.monotonic()
-            row = dict(zip(trainer.COLUMNS, (sums / count).tolist(), strict=True))
-            row["images_per_s"] = s.batch * trainer.group.world * count / (now - tick)
-            bar.set_postfix_str(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
-            log.write(reached | row | {"lr": trainer.rate()})
-            tick, sums, count = now, torch.zeros_like(sums), 0
-        if val and (trainer.step % s.validate_every == 0 or trainer.step == s.steps):
-            result = trainer.validate(val)
-            val_log.write(reached | result)
-            figures = ", ".join(f"{name} {value:.4f}" for name, value in result.items())
-            bar.write(f"step {trainer.step}: validation {figures}")
-        if time.monotonic() - saved > 60 * s.checkpoint_minutes:
-            trainer.save()
-            saved = time.monotonic()
+    with closing(prefetch(trainer.batches(images))) as batches:
+        for batch in batches:
+            if trainer.step >= s.steps:
+                break
+            sums += (means := trainer.train_step(batch))
+            count += 1
+            if not math.isfinite(float(means[0])):
+                name, value = trainer.COLUMNS[0], float(means[0])
+                raise InputError(f"{name} is {value} at step {trainer.step}: lower --lr")
+            bar.update()
+            reached = {"step": trainer.step, "hours": trainer.seconds / 3600}
+            if trainer.step <= 100 or trainer.step % 50 == 0:
+                now = time.monotonic()
+                row = dict(zip(trainer.COLUMNS, (sums / count).tolist(), strict=True))
+                row["images_per_s"] = s.batch * trainer.group.world * count / (now - tick)
+                bar.set_postfix_str(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+                log.write(reached | row | {"lr": trainer.rate()})
+                tick, sums, count = now, torch.zeros_like(sums), 0
+            if val and (trainer.step % s.validate_every == 0 or trainer.step == s.steps):
+                result = trainer.validate(val)
+                val_log.write(reached | result)
+                figures = ", ".join(f"{name} {value:.4f}" for name, value in result.items())
+                bar.write(f"step {trainer.step}: validation {figures}")
+            if time.monotonic() - saved > 60 * s.checkpoint_minutes:
+                trainer.save()
+                saved = time.monotonic()
     bar.close()
 
 
