@@ -1,0 +1,108 @@
+"""Winograd's convolutions: the same results and gradients as PyTorch's own, in the same places."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F  # noqa: E402
+from torch import nn  # noqa: E402
+
+from npeg.errors import InputError  # noqa: E402
+from npeg.training import winograd  # noqa: E402
+from npeg.training.codec import Settings, train  # noqa: E402
+from npeg.training.transforms import Architecture  # noqa: E402
+from npeg.training.winograd import Winograd, WinogradConv2d, use_winograd  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """Compile the transforms, or skip where there is no compiler."""
+    try:
+        winograd.transforms()
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize(
+    ("batch", "inputs", "outputs", "height", "width"),
+    [(2, 80, 80, 32, 32), (3, 16, 24, 30, 17), (1, 8, 8, 1, 2), (4, 64, 128, 5, 6)],
+)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_values_and_gradients_are_those_of_conv2d(
+    batch: int, inputs: int, outputs: int, height: int, width: int, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(batch, inputs, height, width).contiguous(memory_format=layout)
+    given = [x, torch.randn(outputs, inputs, 3, 3), torch.randn(outputs)]
+    leaves = [tensor.requires_grad_() for tensor in given]
+    expected = F.conv2d(*leaves, padding=1)
+    found = Winograd.apply(*leaves)
+    back = torch.randn_like(expected)
+    pairs = [(expected, found)]
+    pairs += zip(
+        torch.autograd.grad(expected, leaves, back),
+        torch.autograd.grad(found, leaves, back),
+        strict=True,
+    )
+    for one, other in pairs:
+        assert one.shape == other.shape
+        assert float((one - other).detach().abs().max() / one.detach().abs().max()) < 3e-5
+
+
+def test_only_what_the_transforms_know_is_changed() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1),  # too few channels
+        nn.Conv2d(32, 32, 3, padding=1),
+        nn.Conv2d(32, 32, 3, padding=1, stride=2),
+        nn.Conv2d(32, 32, 3),
+        nn.Conv2d(32, 36, 3, padding=1),  # no multiple of 8
+        nn.Conv2d(32, 32, 3, padding=1, groups=2),
+        nn.Conv2d(32, 32, 3, padding=1, padding_mode="replicate"),
+        nn.Conv2d(32, 32, 1),
+    )
+    changed = copy.deepcopy(network)
+    assert use_winograd(changed) == 1
+    kinds = [type(layer) is WinogradConv2d for layer in changed]
+    assert kinds == [False, True, False, False, False, False, False, False]
+    assert changed.state_dict().keys() == network.state_dict().keys()
+
+
+def test_a_copy_computes_with_its_own_weights() -> None:
+    network = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1))
+    use_winograd(network)
+    copied = copy.deepcopy(network)
+    nn.init.zeros_(copied[0].weight)
+    nn.init.zeros_(copied[0].bias)
+    x = torch.randn(1, 16, 8, 8)
+    assert not copied(x).any()
+    assert network(x).any()
+
+
+def test_without_a_compiler_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Ninja is required to load C++ extensions\nand more lines")
+
+    monkeypatch.setattr("torch.utils.cpp_extension.load", fail)
+    monkeypatch.setattr(winograd, "transforms", winograd.transforms.__wrapped__)
+    with pytest.raises(InputError, match=r"--winograd: .*Ninja is required.*pip install ninja"):
+        use_winograd(nn.Conv2d(16, 16, 3, padding=1))
+
+
+def test_a_training_run_has_the_same_losses(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    for name, row in zip("ab", rows, strict=True):
+        Image.fromarray(row).save(tmp_path / f"{name}.png")
+    arch = Architecture(16, 1, 16, 1, 16, 8, 8, 8)
+    losses = []
+    for winograd_used in (False, True):
+        out = tmp_path / f"run{winograd_used}"
+        settings = Settings(tmp_path, out, steps=5, batch=2, crop=64, winograd=winograd_used)
+        trainer = train(settings, arch)
+        assert any(isinstance(m, WinogradConv2d) for m in trainer.model.modules()) == winograd_used
+        losses.append(np.loadtxt(out / "train.tsv", skiprows=1)[:, 2])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
