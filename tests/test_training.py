@@ -20,6 +20,7 @@ from npeg.errors import InputError  # noqa: E402
 from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402
 from npeg.training.codec import Settings, Trainer, train  # noqa: E402
 from npeg.training.data import draw_batch, load_images, prefetch  # noqa: E402
+from npeg.training.optimizer import NEWTON_SCHULZ, orthogonalize  # noqa: E402
 from npeg.training.transforms import Architecture, opponent_dct  # noqa: E402
 
 TINY = Architecture(
@@ -153,6 +154,18 @@ def test_what_the_source_raises_is_raised_where_it_is_drawn() -> None:
         assert [next(numbers), next(numbers)] == [0, 1]
         with pytest.raises(ZeroDivisionError):
             next(numbers)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 200), (2, 48, 48), (1, 90, 40)])
+def test_orthogonalising_is_newton_and_schulz_iteration(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    g = torch.randn(shape, dtype=torch.float64)
+    a, b, c = NEWTON_SCHULZ
+    x = g / g.norm(dim=(1, 2), keepdim=True)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    torch.testing.assert_close(orthogonalize(g.float()).double(), x, atol=1e-4, rtol=0)
 
 
 def test_the_linear_transform_starts_orthonormal() -> None:

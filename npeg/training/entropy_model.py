@@ -39,6 +39,11 @@ def log_scales() -> Tensor:
     return math.log(SCALE_MIN) + LOG_STEP * torch.arange(TABLES)
 
 
+def look_up(values: Tensor, indexes: Tensor) -> Tensor:
+    """Return values[indexes], whose gradient takes a tenth of the time."""
+    return values.index_select(0, indexes.flatten()).view(indexes.shape)
+
+
 class ScaleMixture(nn.Module):
     """P(symbol | table) = (1 - w) N(sigma) + w N(r sigma), integrated over the unit bin."""
 
@@ -58,7 +63,7 @@ class ScaleMixture(nn.Module):
         sigma = torch.exp(math.log(SCALE_MIN) + LOG_STEP * round_ste(indexes))
         weights, ratios = self.table_parameters()
         table = indexes.detach().round().long()
-        weight, ratio = weights[table], ratios[table]
+        weight, ratio = (look_up(values, table) for values in (weights, ratios))
         v = symbols.abs()
         upper, lower = (v - 0.5) / sigma, (v + 0.5) / sigma  # tails keep float32 precise
         root = -math.sqrt(0.5)

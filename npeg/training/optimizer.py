@@ -13,14 +13,22 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan's quintic, tuned for five it
 
 
 def orthogonalize(g: Tensor, steps: int = 5) -> Tensor:
-    """Return the batch of matrices g (K, m, n) with singular values moved near 1."""
+    """Return the batch of matrices g (K, m, n) with singular values moved near 1.
+
+    Each iteration multiplies x by a polynomial of x x^T. All of these commute, so the product is
+    made of the small square matrices alone and meets x once: a third of the work for flat x.
+    """
     a, b, c = NEWTON_SCHULZ
     wide = g.shape[1] <= g.shape[2]
     x = g if wide else g.mT
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    gram, one = x @ x.mT, torch.eye(x.shape[1], device=x.device)
+    product = one
     for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        factor = torch.baddbmm(a * one + b * gram, gram, gram, alpha=c)
+        product = factor @ product
+        gram = factor @ gram @ factor
+    x = product @ x
     return x if wide else x.mT
 
 
