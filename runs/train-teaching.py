@@ -5,7 +5,8 @@ python runs/train-teaching.py [--noise 15,15,15,15,15 | --noise 0.1,0.3,1,5,15] 
 Takes the steps that `r(cnoise=...)` takes, an epoch a level, and writes into the folder the curve
 (curve.tsv: mean loss and its parts of every 250 batches), the weights as `save()` does after each
 epoch, and every few minutes all that is needed to go on: started again, it goes on from there, to
-the same weights.  At the end the whole of both sets of images is measured (evaluation.txt).
+the same weights.  At the end all test images and as many training images are measured
+(evaluation.txt).
 """
 
 import argparse
@@ -24,6 +25,7 @@ from npeg.teaching.session import BATCH, Session
 from npeg.training.winograd import use_winograd
 
 ROW = 250  # batches averaged in one row of the curve
+TEST_IMAGES = 10_000
 COLUMNS = ("epoch", "cnoise", "step", "loss", "error", "sparsity", "minutes")
 
 
@@ -115,7 +117,7 @@ def main() -> None:
             print(json.dumps({"epoch": epoch + 1, "minutes": round(minutes, 1)}))
             torch.save(take_state(session, steps, minutes), checkpoint)
     bar.close()
-    report = session.evaluate(cnoise=levels[-1], n=None, threshold=0.5)
+    report = session.evaluate(cnoise=levels[-1], n=TEST_IMAGES, threshold=0.5)
     (args.out / "evaluation.txt").write_text(f"{report!r}\n")
     print(report)
 
