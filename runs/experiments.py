@@ -28,7 +28,9 @@ from npeg.training.data import load_images
 from npeg.training.loop import first_state
 from npeg.training.model import Codec, anchor_mask
 from npeg.training.optimizer import build_optimizers
+from npeg.training.scale_head import round_ste
 from npeg.training.transforms import Architecture, ResidualPair, start_at_zero
+from npeg.training.winograd import Winograd, WinogradConv2d
 
 TABLE = Path(__file__).with_name("experiments.tsv")
 NOWHERE = Path("/nonexistent")  # no checkpoint there
@@ -106,6 +108,39 @@ def four_passes(codec: Codec) -> None:
         return y_hat, residual
 
     codec.quantize = MethodType(quantize, codec)
+
+
+class EightBitConv2d(WinogradConv2d):
+    """A 3x3 convolution of 8-bit inputs with 7-bit weights; in training both are only rounded so.
+
+    The step of the inputs is learned, that of each output channel's weights follows the largest.
+    Source: Esser et al., Learned Step Size Quantization, arXiv:1902.08153.
+    """
+
+    WEIGHT_LIMIT = 63  # so that no pair of products saturates 16 bits on CPUs without VNNI
+
+    def __init__(self, conv: nn.Conv2d, low: int, high: int) -> None:
+        super().__init__(conv.in_channels, conv.out_channels, 3, padding=1)
+        self.load_state_dict(conv.state_dict())
+        self.low, self.high = low, high
+        self.log_step = nn.Parameter(torch.tensor(-4.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution (B, K, H, W) of the rounded inputs."""
+        step = torch.exp(self.log_step)
+        x = round_ste((x / step).clamp(self.low, self.high)) * step
+        unit = self.weight.detach().abs().amax((1, 2, 3), keepdim=True) / self.WEIGHT_LIMIT + 1e-12
+        weight = round_ste(self.weight / unit) * unit
+        result: Tensor = Winograd.apply(x, weight, self.bias)
+        return result
+
+
+def eight_bits(codec: Codec) -> None:
+    """Let the synthesis work on 8 bits, but for its first and its linear layer and its sums."""
+    for pair in codec.g_s.pairs:
+        pair.conv1 = EightBitConv2d(pair.conv1, -128, 127)
+        pair.conv2 = EightBitConv2d(pair.conv2, 0, 255)
+    codec.g_s.tail = EightBitConv2d(codec.g_s.tail, -128, 127)
 
 
 # --- optimisers ---
@@ -201,6 +236,7 @@ CANDIDATES = {
     "leaky": Candidate(change=with_activation("leaky")),
     "no-shortcuts": Candidate(change=without_shortcuts),
     "four-passes": Candidate(change=four_passes),
+    "eight-bits": Candidate(change=eight_bits),
     "latents-192": Candidate(arch={"latents": 192}),
     "latents-320": Candidate(arch={"latents": 320}),
     "hyper-latents-96": Candidate(arch={"hyper_latents": 96}),

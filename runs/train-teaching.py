@@ -2,11 +2,11 @@
 
 python runs/train-teaching.py [--noise 15,15,15,15,15 | --noise 0.1,0.3,1,5,15] [--out FOLDER]
 
-Takes the steps that `r(cnoise=...)` takes, an epoch a level, and writes into the folder the curve
-(curve.tsv: mean loss and its parts of every 250 batches), the weights as `save()` does after each
-epoch, and every few minutes all that is needed to go on: started again, it goes on from there, to
-the same weights.  At the end all test images and as many training images are measured
-(evaluation.txt).
+Takes the steps that `r(cnoise=...)` takes, an epoch a level. The folder gets the curve (curve.tsv:
+mean loss and its parts of every 250 batches), after each epoch the weights as `save()` writes them
+and in half precision (epoch-N.safetensors), and every few minutes all that is needed to go on:
+started again, it goes on from there, to the same weights. At the end all test images and as many
+training images are measured (evaluation.txt).
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from tqdm import tqdm
 
 from npeg.teaching.losses import original
@@ -114,6 +115,8 @@ def main() -> None:
             losses = [float(row[3]) for row in rows if int(row[0]) == epoch + 1]
             session.history.append((levels[epoch], sum(losses) / len(losses)))
             session.save(args.out / "teaching.safetensors")
+            half = {name: w.half().contiguous() for name, w in session.model.state_dict().items()}
+            save_file(half, args.out / f"epoch-{epoch + 1}.safetensors")
             print(json.dumps({"epoch": epoch + 1, "minutes": round(minutes, 1)}))
             torch.save(take_state(session, steps, minutes), checkpoint)
     bar.close()

@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..training.loop import keep_freed_memory
 from . import losses
 from .cifar import load_cifar
 from .feature_networks import check_gradient, load_features
@@ -82,6 +83,7 @@ class Session:
     """The network being trained and everything around it; built by the first command."""
 
     def __init__(self) -> None:
+        keep_freed_memory()
         self.device = torch.accelerator.current_accelerator(check_available=True) or torch.device(
             "cpu"
         )

@@ -99,13 +99,12 @@ struct Tiling {
     return found;
   }
 
-  // Call f(image, row, column) for every tile; an image stays with one thread.
+  // Call f(image, row, column) for every tile; so many rows of tiles stay with one thread.
   template <typename F>
-  void each_tile(const F& f) const {
-    at::parallel_for(0, images, 1, [&](int64_t first, int64_t last) {
-      for (int64_t image = first; image < last; ++image)
-        for (int64_t row = 0; row < rows; ++row)
-          for (int64_t column = 0; column < columns; ++column) f(image, row, column);
+  void each_tile(int64_t together, const F& f) const {
+    at::parallel_for(0, images * rows / together, 1, [&](int64_t first, int64_t last) {
+      for (int64_t n = first * together; n < last * together; ++n)
+        for (int64_t column = 0; column < columns; ++column) f(n / rows, n % rows, column);
     });
   }
 };
@@ -116,7 +115,7 @@ at::Tensor transform_input(const at::Tensor& x) {
   auto result = at::empty({36, s.tiles, s.channels}, x.options());
   const float* from = x.data_ptr<float>();
   float* to = result.data_ptr<float>();
-  s.each_tile([&](int64_t image, int64_t row, int64_t column) {
+  s.each_tile(1, [&](int64_t image, int64_t row, int64_t column) {
     const auto at = s.pixels<6>(image, 4 * row - 1, 4 * column - 1);
     const int64_t tile = s.tile(image, row, column);
     for (int64_t c = 0; c < s.channels; c += BLOCK) {
@@ -130,13 +129,14 @@ at::Tensor transform_input(const at::Tensor& x) {
   return result;
 }
 
-// The transpose of transform_input: (36, tiles, C) -> gradient (B, C, H, W).
+// The transpose of transform_input: (36, tiles, C) -> gradient (B, C, H, W). Rows of tiles overlap,
+// so a thread has whole images.
 at::Tensor transform_input_transposed(const at::Tensor& v, std::vector<int64_t> sizes) {
   const Tiling s(sizes);
   auto result = at::empty(sizes, v.options(), at::MemoryFormat::ChannelsLast).zero_();
   const float* from = v.data_ptr<float>();
   float* to = result.data_ptr<float>();
-  s.each_tile([&](int64_t image, int64_t row, int64_t column) {
+  s.each_tile(s.rows, [&](int64_t image, int64_t row, int64_t column) {
     const auto at = s.pixels<6>(image, 4 * row - 1, 4 * column - 1);
     const int64_t tile = s.tile(image, row, column);
     for (int64_t c = 0; c < s.channels; c += BLOCK) {
@@ -158,7 +158,7 @@ at::Tensor transform_output(
   auto result = at::empty(sizes, m.options(), at::MemoryFormat::ChannelsLast);
   const float *from = m.data_ptr<float>(), *add = bias.data_ptr<float>();
   float* to = result.data_ptr<float>();
-  s.each_tile([&](int64_t image, int64_t row, int64_t column) {
+  s.each_tile(1, [&](int64_t image, int64_t row, int64_t column) {
     const auto at = s.pixels<4>(image, 4 * row, 4 * column);
     const int64_t tile = s.tile(image, row, column);
     for (int64_t c = 0; c < s.channels; c += BLOCK) {
@@ -179,7 +179,7 @@ at::Tensor transform_output_transposed(const at::Tensor& g) {
   auto result = at::empty({36, s.tiles, s.channels}, g.options());
   const float* from = g.data_ptr<float>();
   float* to = result.data_ptr<float>();
-  s.each_tile([&](int64_t image, int64_t row, int64_t column) {
+  s.each_tile(1, [&](int64_t image, int64_t row, int64_t column) {
     const auto at = s.pixels<4>(image, 4 * row, 4 * column);
     const int64_t tile = s.tile(image, row, column);
     for (int64_t c = 0; c < s.channels; c += BLOCK) {
