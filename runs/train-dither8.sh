@@ -8,6 +8,6 @@ OUT=${OUT:-out}
 
 # shellcheck disable=SC2086
 npeg train --codec dither8 --images "$IMAGES" --val "$VAL" --out "$OUT/dither8" \
-    --steps "${STEPS:-20000}" --batch "${BATCH:-16}" --crop "${CROP:-128}" --lr "${LR:-2e-3}" ${RESUME:-}
+    --steps "${STEPS:-20000}" --batch "${BATCH:-16}" --crop "${CROP:-128}" --lr "${LR:-2e-3}" ${WINOGRAD:-} ${RESUME:-}
 npeg export "$OUT/dither8/checkpoint.pt" --codec dither8 --images "$IMAGES" --fit 16 \
     --out npeg/models/dither8
