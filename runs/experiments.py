@@ -7,10 +7,12 @@ Each candidate is trained from scratch for as long as the baseline takes for `--
 long a step takes is measured for both in turns, which a busy machine disturbs less than the clock
 of a whole run. So is the time of the networks that decode. The rate is flat, then falls to zero
 over the second half. A row a run is added to runs/experiments.tsv; a run that was interrupted goes
-on. What wins moves to npeg/training.
+on. Two runs side by side with a thread each (OMP_NUM_THREADS=1) get more done than one with two.
+What wins moves to npeg/training.
 """
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -34,7 +36,7 @@ from npeg.training.winograd import Winograd, WinogradConv2d
 
 TABLE = Path(__file__).with_name("experiments.tsv")
 NOWHERE = Path("/nonexistent")  # no checkpoint there
-TIMED_STEPS = 6  # of each, in turns, after two that warm up
+TIMED_IMAGES = 12
 DECODED = (64, 48)  # latents in height and width: 1024x768 pixels
 
 
@@ -276,16 +278,16 @@ def settings_for(args: argparse.Namespace, name: str, steps: int) -> Settings:
     return replace(base, **CANDIDATES[name].settings)
 
 
-def time_in_turns(functions: list[Callable[[], object]]) -> list[float]:
-    """Return the median seconds of each function, called in turns."""
+def time_in_turns(functions: list[Callable[[], object]], rounds: int = 6) -> list[float]:
+    """Return the median seconds of each function, called in turns, after two that warm up."""
     times: list[list[float]] = [[] for _ in functions]
-    for turn in range(TIMED_STEPS + 2):
+    for turn in range(rounds + 2):
         for function, found in zip(functions, times, strict=True):
             start = time.perf_counter()
             function()
             if turn >= 2:
                 found.append(time.perf_counter() - start)
-    return [sorted(found)[len(found) // 2] for found in times]
+    return [statistics.median(found) for found in times]
 
 
 @torch.no_grad()
@@ -298,9 +300,9 @@ def decode(model: Codec) -> Tensor:
     return model.g_s(y_hat, torch.full((1,), 0.5))
 
 
-def time_ratios(args: argparse.Namespace, name: str, images: list) -> tuple[float, float]:
+def time_ratios(args: argparse.Namespace, name: str) -> tuple[float, float]:
     """Return how much longer the candidate's step and its decoder take than the baseline's."""
-    runs = []
+    images, runs = load_images(args.train, 272, progress=False, most=TIMED_IMAGES), []
     for one in ("baseline", name):
         settings = replace(settings_for(args, one, 100), out=NOWHERE)
         runs.append(Experiment(settings, CANDIDATES[one]))
@@ -328,14 +330,14 @@ def main() -> None:
         print(*CANDIDATES, sep="\n")
         return
     loop.keep_freed_memory()
-    images, val = load_images(args.train, 256), load_images(args.val, 1)
+    val = load_images(args.val, 1)
     for name in args.candidates:
         plan = args.out / f"{name}-{args.seed}" / "ratios.txt"  # for a run that goes on
         ratios = (1.0, 1.0)
         if plan.exists():
             ratios = tuple(map(float, plan.read_text().split()))
         elif name != "baseline":
-            ratios = time_ratios(args, name, images)
+            ratios = time_ratios(args, name)
         plan.parent.mkdir(parents=True, exist_ok=True)
         plan.write_text("{} {}".format(*ratios))
         step_ratio, decoder_ratio = ratios

@@ -9,14 +9,13 @@ kept, so those variants are measured in a process of their own.
 
 import argparse
 import itertools
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from experiments import time_in_turns
 
 from npeg.teaching.losses import original
 from npeg.teaching.network import Autoencoder, augment
@@ -78,18 +77,9 @@ def main() -> None:
             teaching_step(fast) if network == "teaching" else trainer_step(network, images, fast)
             for fast in (False, True)
         ]
-        times: list[list[float]] = [[], []]
-        for turn, (step, found) in itertools.product(
-            range(args.rounds + 2), list(zip(steps, times, strict=True))
-        ):
-            start = time.perf_counter()
-            step()
-            if turn >= 2:
-                found.append(time.perf_counter() - start)
-        for name, found in zip(("pytorch", "winograd"), times, strict=True):
-            print(
-                network, args.memory, name, f"{statistics.median(found):.3f}", sep="\t", flush=True
-            )
+        times = time_in_turns(steps, args.rounds)
+        for name, seconds in zip(("pytorch", "winograd"), times, strict=True):
+            print(network, args.memory, name, f"{seconds:.3f}", sep="\t", flush=True)
 
 
 if __name__ == "__main__":

@@ -235,7 +235,7 @@ def keep_freed_memory() -> None:
     """Let malloc keep what is freed, where it is glibc's.
 
     Large tensors otherwise go back to the system each time, and every page of a new one is cleared
-    when it is first touched: a tenth of a step.
+    when it is first touched.
     """
     if sys.platform == "linux":
         m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3  # malloc.h

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--winograd",
         action="store_const",
         const=True,
-        help="convolve by Winograd's method: half the time on CPUs without AVX-512; needs a C++ "
+        help="convolve by Winograd's method: shorter steps on CPUs without AVX-512; needs a C++ "
         "compiler and ninja",
     )
     add("--checkpoint-minutes", type=float, metavar="F", help="between checkpoints (default 5)")

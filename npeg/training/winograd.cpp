@@ -74,7 +74,7 @@ inline void output_transposed(const Block* y, int step, Block* m) {
   m[5 * step] = y3;
 }
 
-// How images (B, C, H, W) lie in tiles.
+// How images (B, C, H, W) lie in tiles, and what belongs to a tile in 36 planes (tiles, C).
 struct Tiling {
   int64_t images, channels, height, width, rows, columns, tiles;
 
@@ -82,30 +82,40 @@ struct Tiling {
       : images(s[0]), channels(s[1]), height(s[2]), width(s[3]), rows((height + 3) / 4),
         columns((width + 3) / 4), tiles(images * rows * columns) {}
 
-  int64_t tile(int64_t image, int64_t row, int64_t column) const {
-    return (image * rows + row) * columns + column;
+  // Call f(channel, pixels, planes) for every tile and block of channels, with the offsets of the
+  // tile's SIDE x SIDE pixels, OUTSIDE where the image ends, and of its place in each plane. So
+  // many rows of tiles stay with one thread.
+  template <int SIDE, typename F>
+  void each_block(int64_t together, const F& f) const {
+    at::parallel_for(0, images * rows / together, 1, [&](int64_t first, int64_t last) {
+      for (int64_t n = first * together; n < last * together; ++n)
+        for (int64_t column = 0; column < columns; ++column) {
+          const auto corner = offsets<SIDE>(n / rows, n % rows, column);
+          for (int64_t c = 0; c < channels; c += BLOCK) {
+            int64_t pixels[SIDE * SIDE], planes[36];
+            for (int k = 0; k < SIDE * SIDE; ++k)
+              pixels[k] = corner[k] == OUTSIDE ? OUTSIDE : corner[k] + c;
+            for (int k = 0; k < 36; ++k)
+              planes[k] = (k * tiles + n * columns + column) * channels + c;
+            f(c, pixels, planes);
+          }
+        }
+    });
   }
 
-  // Offsets of the SIDE x SIDE pixels from (y, x) on, OUTSIDE where the image ends.
+ private:
+  // A tile has 4x4 pixels; with SIDE 6 also those around it.
   template <int SIDE>
-  std::array<int64_t, SIDE * SIDE> pixels(int64_t image, int64_t y, int64_t x) const {
+  std::array<int64_t, SIDE * SIDE> offsets(int64_t image, int64_t row, int64_t column) const {
+    constexpr int MARGIN = (SIDE - 4) / 2;
     std::array<int64_t, SIDE * SIDE> found;
     for (int i = 0; i < SIDE; ++i)
       for (int j = 0; j < SIDE; ++j) {
-        const bool inside = y + i >= 0 && y + i < height && x + j >= 0 && x + j < width;
-        found[SIDE * i + j] =
-            inside ? ((image * height + y + i) * width + x + j) * channels : OUTSIDE;
+        const int64_t y = 4 * row + i - MARGIN, x = 4 * column + j - MARGIN;
+        const bool inside = y >= 0 && y < height && x >= 0 && x < width;
+        found[SIDE * i + j] = inside ? ((image * height + y) * width + x) * channels : OUTSIDE;
       }
     return found;
-  }
-
-  // Call f(image, row, column) for every tile; so many rows of tiles stay with one thread.
-  template <typename F>
-  void each_tile(int64_t together, const F& f) const {
-    at::parallel_for(0, images * rows / together, 1, [&](int64_t first, int64_t last) {
-      for (int64_t n = first * together; n < last * together; ++n)
-        for (int64_t column = 0; column < columns; ++column) f(n / rows, n % rows, column);
-    });
   }
 };
 
@@ -115,16 +125,12 @@ at::Tensor transform_input(const at::Tensor& x) {
   auto result = at::empty({36, s.tiles, s.channels}, x.options());
   const float* from = x.data_ptr<float>();
   float* to = result.data_ptr<float>();
-  s.each_tile(1, [&](int64_t image, int64_t row, int64_t column) {
-    const auto at = s.pixels<6>(image, 4 * row - 1, 4 * column - 1);
-    const int64_t tile = s.tile(image, row, column);
-    for (int64_t c = 0; c < s.channels; c += BLOCK) {
-      Block d[36], half[36];
-      for (int k = 0; k < 36; ++k) d[k] = at[k] == OUTSIDE ? Block{} : load(from + at[k] + c);
-      for (int j = 0; j < 6; ++j) input(d + j, 6, half + j);
-      for (int i = 0; i < 6; ++i) input(half + 6 * i, 1, d + 6 * i);
-      for (int k = 0; k < 36; ++k) store(d[k], to + (k * s.tiles + tile) * s.channels + c);
-    }
+  s.each_block<6>(1, [&](int64_t, const int64_t* pixels, const int64_t* planes) {
+    Block d[36], half[36];
+    for (int k = 0; k < 36; ++k) d[k] = pixels[k] == OUTSIDE ? Block{} : load(from + pixels[k]);
+    for (int j = 0; j < 6; ++j) input(d + j, 6, half + j);
+    for (int i = 0; i < 6; ++i) input(half + 6 * i, 1, d + 6 * i);
+    for (int k = 0; k < 36; ++k) store(d[k], to + planes[k]);
   });
   return result;
 }
@@ -136,17 +142,13 @@ at::Tensor transform_input_transposed(const at::Tensor& v, std::vector<int64_t> 
   auto result = at::empty(sizes, v.options(), at::MemoryFormat::ChannelsLast).zero_();
   const float* from = v.data_ptr<float>();
   float* to = result.data_ptr<float>();
-  s.each_tile(s.rows, [&](int64_t image, int64_t row, int64_t column) {
-    const auto at = s.pixels<6>(image, 4 * row - 1, 4 * column - 1);
-    const int64_t tile = s.tile(image, row, column);
-    for (int64_t c = 0; c < s.channels; c += BLOCK) {
-      Block d[36], half[36];
-      for (int k = 0; k < 36; ++k) d[k] = load(from + (k * s.tiles + tile) * s.channels + c);
-      for (int j = 0; j < 6; ++j) input_transposed(d + j, 6, half + j);
-      for (int i = 0; i < 6; ++i) input_transposed(half + 6 * i, 1, d + 6 * i);
-      for (int k = 0; k < 36; ++k)
-        if (at[k] != OUTSIDE) store(load(to + at[k] + c) + d[k], to + at[k] + c);
-    }
+  s.each_block<6>(s.rows, [&](int64_t, const int64_t* pixels, const int64_t* planes) {
+    Block d[36], half[36];
+    for (int k = 0; k < 36; ++k) d[k] = load(from + planes[k]);
+    for (int j = 0; j < 6; ++j) input_transposed(d + j, 6, half + j);
+    for (int i = 0; i < 6; ++i) input_transposed(half + 6 * i, 1, d + 6 * i);
+    for (int k = 0; k < 36; ++k)
+      if (pixels[k] != OUTSIDE) store(load(to + pixels[k]) + d[k], to + pixels[k]);
   });
   return result;
 }
@@ -158,17 +160,13 @@ at::Tensor transform_output(
   auto result = at::empty(sizes, m.options(), at::MemoryFormat::ChannelsLast);
   const float *from = m.data_ptr<float>(), *add = bias.data_ptr<float>();
   float* to = result.data_ptr<float>();
-  s.each_tile(1, [&](int64_t image, int64_t row, int64_t column) {
-    const auto at = s.pixels<4>(image, 4 * row, 4 * column);
-    const int64_t tile = s.tile(image, row, column);
-    for (int64_t c = 0; c < s.channels; c += BLOCK) {
-      Block d[36], half[24], y[16];
-      for (int k = 0; k < 36; ++k) d[k] = load(from + (k * s.tiles + tile) * s.channels + c);
-      for (int j = 0; j < 6; ++j) output(d + j, 6, half + j);
-      for (int i = 0; i < 4; ++i) output(half + 6 * i, 1, y + 4 * i);
-      for (int k = 0; k < 16; ++k)
-        if (at[k] != OUTSIDE) store(y[k] + load(add + c), to + at[k] + c);
-    }
+  s.each_block<4>(1, [&](int64_t c, const int64_t* pixels, const int64_t* planes) {
+    Block d[36], half[24], y[16];
+    for (int k = 0; k < 36; ++k) d[k] = load(from + planes[k]);
+    for (int j = 0; j < 6; ++j) output(d + j, 6, half + j);
+    for (int i = 0; i < 4; ++i) output(half + 6 * i, 1, y + 4 * i);
+    for (int k = 0; k < 16; ++k)
+      if (pixels[k] != OUTSIDE) store(y[k] + load(add + c), to + pixels[k]);
   });
   return result;
 }
@@ -179,16 +177,12 @@ at::Tensor transform_output_transposed(const at::Tensor& g) {
   auto result = at::empty({36, s.tiles, s.channels}, g.options());
   const float* from = g.data_ptr<float>();
   float* to = result.data_ptr<float>();
-  s.each_tile(1, [&](int64_t image, int64_t row, int64_t column) {
-    const auto at = s.pixels<4>(image, 4 * row, 4 * column);
-    const int64_t tile = s.tile(image, row, column);
-    for (int64_t c = 0; c < s.channels; c += BLOCK) {
-      Block d[36], half[24], y[16];
-      for (int k = 0; k < 16; ++k) y[k] = at[k] == OUTSIDE ? Block{} : load(from + at[k] + c);
-      for (int i = 0; i < 4; ++i) output_transposed(y + 4 * i, 1, half + 6 * i);
-      for (int j = 0; j < 6; ++j) output_transposed(half + j, 6, d + j);
-      for (int k = 0; k < 36; ++k) store(d[k], to + (k * s.tiles + tile) * s.channels + c);
-    }
+  s.each_block<4>(1, [&](int64_t, const int64_t* pixels, const int64_t* planes) {
+    Block d[36], half[24], y[16];
+    for (int k = 0; k < 16; ++k) y[k] = pixels[k] == OUTSIDE ? Block{} : load(from + pixels[k]);
+    for (int i = 0; i < 4; ++i) output_transposed(y + 4 * i, 1, half + 6 * i);
+    for (int j = 0; j < 6; ++j) output_transposed(half + j, 6, d + j);
+    for (int k = 0; k < 36; ++k) store(d[k], to + planes[k]);
   });
   return result;
 }

@@ -1,4 +1,4 @@
-"""3x3 convolutions by Winograd's method: a step in half the time on CPUs without AVX-512.
+"""3x3 convolutions by Winograd's method: shorter steps on CPUs without AVX-512.
 
 Enters: a network.  Leaves: the same network, whose 3x3 convolutions of many channels compute the
 same, to float32's rounding, with a quarter of the multiplications.  Does not know: what is trained.
