@@ -30,6 +30,7 @@ from ..entropy import (
     quantize_probabilities,
 )
 from ..networks import Model, thread_count
+from . import layout
 from .data import Pixels
 from .entropy_model import TABLES
 from .model import Codec
@@ -42,30 +43,6 @@ SKIPPED_ZERO_PROBABILITY = 0.9995  # latents surer than this to be 0 are not cod
 HALF_MIN_SIZE = 64  # smaller initialisers stay float32: nothing to gain
 
 
-class SpaceToDepth(torch.autograd.Function):
-    """Pixel-unshuffle as ONNX has it: positions before channels, in one operator of its own.
-
-    ONNX Runtime takes 13 ms to transpose 768x512 pixels as PyTorch orders them, 3 ms so.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
-        b, c, h, w = x.shape
-        blocks = x.reshape(b, c, h // size, size, w // size, size).permute(0, 3, 5, 1, 2, 4)
-        return blocks.reshape(b, c * size**2, h // size, w // size)
-
-    @staticmethod
-    def symbolic(g: Any, x: Any, size: int) -> Any:
-        return g.op("SpaceToDepth", x, blocksize_i=size)
-
-
-def for_space_to_depth(conv: nn.Conv2d, size: int) -> None:
-    """Reorder the input channels of a layer behind a pixel-unshuffle for `SpaceToDepth`."""
-    w = conv.weight.data
-    w = w.reshape(w.shape[0], -1, size**2, *w.shape[2:]).transpose(1, 2)
-    conv.weight = nn.Parameter(w.reshape(conv.weight.shape).contiguous(), requires_grad=False)
-
-
 class AnalysisGraph(nn.Module):
     """Pixels (1, H, W, 3) uint8 to scaled y (1, M, H/16, W/16) and z (1, Z, H/64, W/64)."""
 
@@ -73,13 +50,14 @@ class AnalysisGraph(nn.Module):
         super().__init__()
         self.codec = codec
         self.g_a = copy.deepcopy(codec.g_a)
-        self.g_a.unshuffle = SpaceToDepth.apply
-        for_space_to_depth(self.g_a.head, PATCH)
-        for_space_to_depth(self.g_a.shortcut, STRIDE)
+        layout.reorder_inputs(self.g_a.head, PATCH)
+        layout.reorder_inputs(self.g_a.shortcut, PATCH, STRIDE // PATCH)
 
     def forward(self, pixels: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         c = self.codec
-        y = self.g_a(pixels.permute(0, 3, 1, 2).float() / 255, t)
+        patches = layout.space_to_depth(pixels, PATCH).float() / 255 - 0.5
+        blocks = layout.space_to_depth(patches, STRIDE // PATCH)
+        y = self.g_a.from_patches(layout.channels_first(patches), layout.channels_first(blocks), t)
         return y * c.gains.gain_y(t), c.h_a(y) * c.gains.gain_z(t)
 
 
@@ -134,10 +112,18 @@ class SynthesisGraph(nn.Module):
     def __init__(self, codec: Codec) -> None:
         super().__init__()
         self.codec = codec
+        self.g_s = copy.deepcopy(codec.g_s)
+        self.g_s.shuffle = layout.shuffle
+        layout.reorder_outputs(self.g_s.head, 2)
+        layout.reorder_outputs(self.g_s.tail, PATCH)
+        layout.reorder_outputs(self.g_s.shortcut, PATCH, STRIDE // PATCH)
 
     def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
-        x_hat = self.codec.g_s(y_hat / self.codec.gains.gain_y(t), t)
-        return (x_hat * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        detail, blocks = self.g_s.to_patches(y_hat / self.codec.gains.gain_y(t), t)
+        linear = layout.depth_to_space(layout.channels_last(blocks), STRIDE // PATCH)
+        patches = linear + layout.channels_last(detail) + 0.5
+        levels = (patches * 255).round().clamp(0, 255).to(torch.uint8)
+        return layout.depth_to_space(levels, PATCH)
 
 
 def write_graph(

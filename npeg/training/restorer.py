@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..bench.luma import studio_luma
-from . import loop
+from . import layout, loop
 from .checkpoint import read_state
 from .data import Pixels, draw_sample
-from .export import SpaceToDepth, for_space_to_depth, write_graph
+from .export import write_graph
 from .loop import Settings, first_state, prepare, psnr_db
 from .transforms import ResidualPair, start_at_zero
 
@@ -62,6 +62,9 @@ class Scale(nn.Module):
             self.down = nn.Conv2d(width, widths[1], 2, stride=2)
             self.up = nn.Conv2d(widths[1], 4 * width, 1)
             self.after = nn.Sequential(*(ResidualPair(width) for _ in range(pairs[0])))
+            self.shuffle: Callable[[Tensor, int], Tensor] = (
+                F.pixel_shuffle
+            )  # the exporter has a faster one
             start_at_zero(self.up)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,7 +72,7 @@ class Scale(nn.Module):
         if self.inner is None:
             return h
         coarse = self.inner(F.relu(self.down(h)))
-        found: Tensor = self.after(h + F.pixel_shuffle(self.up(F.relu(coarse)), 2))
+        found: Tensor = self.after(h + self.shuffle(self.up(F.relu(coarse)), 2))
         return found
 
 
@@ -80,6 +83,7 @@ class Restorer(nn.Module):
         super().__init__()
         self.shape = shape
         self.unshuffle: Callable[[Tensor, int], Tensor] = F.pixel_unshuffle
+        self.shuffle: Callable[[Tensor, int], Tensor] = F.pixel_shuffle
         width = shape.widths[0]
         self.head = nn.Conv2d(3 * PATCH**2, width, 3, padding=1)
         self.body = Scale(shape.widths, shape.pairs)
@@ -89,7 +93,7 @@ class Restorer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         patches = self.unshuffle(x - 0.5, PATCH).contiguous(memory_format=torch.channels_last)
         h = self.body(self.head(patches))
-        return x + F.pixel_shuffle(self.tail(F.relu(h)), PATCH)
+        return x + self.shuffle(self.tail(F.relu(h)), PATCH)
 
 
 def usual_mse(quality: int) -> float:
@@ -227,8 +231,13 @@ class RestorerGraph(nn.Module):
     def __init__(self, model: Restorer) -> None:
         super().__init__()
         self.model = model
-        model.unshuffle = SpaceToDepth.apply
-        for_space_to_depth(model.head, PATCH)
+        model.unshuffle, model.shuffle = layout.unshuffle, layout.shuffle
+        layout.reorder_inputs(model.head, PATCH)
+        layout.reorder_outputs(model.tail, PATCH)
+        for scale in model.modules():
+            if isinstance(scale, Scale) and scale.inner:
+                scale.shuffle = layout.shuffle
+                layout.reorder_outputs(scale.up, 2)
 
     def forward(self, pixels: Tensor) -> Tensor:
         x_hat: Tensor = self.model(pixels.permute(0, 3, 1, 2).float() / 255)

@@ -5,6 +5,7 @@ fraction in [0, 1], as (B,).  Latents leave unscaled; `entropy_model` scales and
 The scale head, which must be exact, lives in `scale_head`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,18 +108,23 @@ class Analysis(nn.Module):
         self.pairs = nn.ModuleList(ResidualPair(width) for _ in range(arch.analysis_pairs))
         self.tail = nn.Conv2d(width, arch.latents, 3, stride=2, padding=1)
         self.shortcut = nn.Conv2d(3 * STRIDE**2, arch.latents, 1, bias=False)
-        self.unshuffle = F.pixel_unshuffle  # the exporter has a faster one
         start_at_zero(self.tail)
         self.shortcut.weight.data = opponent_dct(arch.latents)[:, :, None, None]
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         x = x - 0.5
-        h = self.unshuffle(x, PATCH).contiguous(memory_format=torch.channels_last)
-        h = self.modulation(self.head(h), t)
+        patches, blocks = (
+            F.pixel_unshuffle(x, side).contiguous(memory_format=torch.channels_last)
+            for side in (PATCH, STRIDE)
+        )
+        return self.from_patches(patches, blocks, t)
+
+    def from_patches(self, patches: Tensor, blocks: Tensor, t: Tensor) -> Tensor:
+        """Return latents (B, M, H/16, W/16) of an image less 0.5 in 8x8 and in 16x16 pixels."""
+        h = self.modulation(self.head(patches), t)
         for pair in self.pairs:
             h = pair(h)
-        linear = self.unshuffle(x, STRIDE).contiguous(memory_format=torch.channels_last)
-        return self.tail(h).float() + self.shortcut(linear)  # (B, M, H/16, W/16)
+        return self.tail(h).float() + self.shortcut(blocks)
 
 
 class Synthesis(nn.Module):
@@ -132,15 +138,21 @@ class Synthesis(nn.Module):
         self.pairs = nn.ModuleList(ResidualPair(width) for _ in range(arch.synthesis_pairs))
         self.tail = nn.Conv2d(width, 3 * PATCH**2, 3, padding=1)
         self.shortcut = nn.Conv2d(arch.latents, 3 * STRIDE**2, 1, bias=False)
+        self.shuffle: Callable[[Tensor, int], Tensor] = F.pixel_shuffle  # exported: a faster one
         start_at_zero(self.tail)
         self.shortcut.weight.data = opponent_dct(arch.latents).T[:, :, None, None].clone()
 
     def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
-        h = self.modulation(F.pixel_shuffle(self.head(y_hat), 2), t)
+        patches, blocks = self.to_patches(y_hat, t)
+        detail = F.pixel_shuffle(patches, PATCH).float()
+        return F.pixel_shuffle(blocks, STRIDE) + detail + 0.5  # (B, 3, H, W)
+
+    def to_patches(self, y_hat: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two parts of an image less 0.5, in 8x8 and in 16x16 pixels."""
+        h = self.modulation(self.shuffle(self.head(y_hat), 2), t)
         for pair in self.pairs:
             h = pair(h)
-        detail = F.pixel_shuffle(self.tail(h), PATCH).float()
-        return F.pixel_shuffle(self.shortcut(y_hat), STRIDE) + detail + 0.5  # (B, 3, H, W)
+        return self.tail(h), self.shortcut(y_hat)
 
 
 class HyperAnalysis(nn.Module):
