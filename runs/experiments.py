@@ -99,6 +99,12 @@ def coarse(width: int, pairs: int) -> Callable[[Codec], None]:
     return change
 
 
+def thin_and_coarse(codec: Codec) -> None:
+    """Thin ends, and a residual pair of the synthesis at 1/16 in place of one at 1/8."""
+    thin_ends(codec)
+    coarse(160, 1)(codec)
+
+
 class FourPasses(nn.Module):
     """Means in four passes: the anchors' first half of channels, their second, then the others'."""
 
@@ -269,6 +275,7 @@ CANDIDATES = {
     "lr-2": Candidate(settings={"lr": 2e-3}),
     "ema-0.9995": Candidate(settings={"ema": 0.9995}),
     "batch-4": Candidate(settings={"batch": 4}),
+    "batch-16": Candidate(settings={"batch": 16}),
     "batch-14-crop-192": Candidate(settings={"batch": 14, "crop": 192}),
     "batch-32-crop-128": Candidate(settings={"batch": 32, "crop": 128}),
     "weights-0.2": Candidate(weight_exponent=-0.2),
@@ -279,6 +286,7 @@ CANDIDATES = {
     "four-passes": Candidate(change=four_passes),
     "eight-bits": Candidate(change=eight_bits),
     "thin-ends": Candidate(arch={"analysis_pairs": 5, "synthesis_pairs": 4}, change=thin_ends),
+    "thin-ends-coarse": Candidate(arch={"analysis_pairs": 5}, change=thin_and_coarse),
     "coarse-160x1": Candidate(arch={"synthesis_pairs": 2}, change=coarse(160, 1)),
     "coarse-128x2": Candidate(arch={"synthesis_pairs": 2}, change=coarse(128, 2)),
     "latents-192": Candidate(arch={"latents": 192}),

@@ -99,7 +99,6 @@ class Trainer(loop.Trainer[Codec, Batch]):
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss, and the means of COLUMNS."""
         x, t, noise = batch
-        x = x.contiguous(memory_format=torch.channels_last)
         x_hat, bits = self.model(x, t, (noise[0], noise[1]))
         loss, rate, mse = sample_losses(x, x_hat, bits, t, self.exponent)
         means = torch.stack([loss.detach(), rate.detach(), psnr_db(mse.detach())]).mean(1)
