@@ -31,9 +31,10 @@ from npeg.training.loop import first_state
 from npeg.training.model import Codec, anchor_mask
 from npeg.training.optimizer import build_optimizers
 from npeg.training.scale_head import round_ste
-from npeg.training.transforms import PATCH, Architecture, ResidualPair, start_at_zero
+from npeg.training.transforms import Architecture, ResidualPair, start_at_zero
 from npeg.training.winograd import Winograd, WinogradConv2d
 
+BASELINE = Architecture(analysis_pairs=4, synthesis_pairs=3, end_kernel=3)  # of model 3
 TABLE = Path(__file__).with_name("experiments.tsv")
 NOWHERE = Path("/nonexistent")  # no checkpoint there
 TIMED_IMAGES = 12
@@ -66,14 +67,6 @@ def without_shortcuts(codec: Codec) -> None:
         nn.init.kaiming_normal_(transform.tail.weight, 0.1)
 
 
-def thin_ends(codec: Codec) -> None:
-    """Make the layers next to the pixels 1x1 instead of 3x3: worth one more residual pair."""
-    width, patch = codec.arch.analysis_width, 3 * PATCH**2
-    codec.g_a.head = nn.Conv2d(patch, width, 1)
-    codec.g_s.tail = nn.Conv2d(codec.arch.synthesis_width, patch, 1)
-    start_at_zero(codec.g_s.tail)
-
-
 class Coarse(nn.Module):
     """A 1x1 convolution and residual pairs at 1/16, before the synthesis' own first layer."""
 
@@ -97,12 +90,6 @@ def coarse(width: int, pairs: int) -> Callable[[Codec], None]:
         codec.g_s.head = nn.Sequential(begin, nn.Conv2d(width, 4 * arch.synthesis_width, 1))
 
     return change
-
-
-def thin_and_coarse(codec: Codec) -> None:
-    """Thin ends, and a residual pair of the synthesis at 1/16 in place of one at 1/8."""
-    thin_ends(codec)
-    coarse(160, 1)(codec)
 
 
 class FourPasses(nn.Module):
@@ -267,6 +254,9 @@ class Candidate:
         return usual and self.settings.keys() <= {"lr", "ema"}
 
 
+# 1x1 convolutions next to the pixels instead of 3x3 are worth a residual pair.
+THIN_ENDS = {"end_kernel": 1, "analysis_pairs": 5, "synthesis_pairs": 4}
+
 CANDIDATES = {
     "baseline": Candidate(),
     "adam": Candidate(optimizers=adam_only),
@@ -285,8 +275,8 @@ CANDIDATES = {
     "no-shortcuts": Candidate(change=without_shortcuts),
     "four-passes": Candidate(change=four_passes),
     "eight-bits": Candidate(change=eight_bits),
-    "thin-ends": Candidate(arch={"analysis_pairs": 5, "synthesis_pairs": 4}, change=thin_ends),
-    "thin-ends-coarse": Candidate(arch={"analysis_pairs": 5}, change=thin_and_coarse),
+    "thin-ends": Candidate(arch=THIN_ENDS),
+    "thin-ends-coarse": Candidate(arch=THIN_ENDS | {"synthesis_pairs": 3}, change=coarse(160, 1)),
     "coarse-160x1": Candidate(arch={"synthesis_pairs": 2}, change=coarse(160, 1)),
     "coarse-128x2": Candidate(arch={"synthesis_pairs": 2}, change=coarse(128, 2)),
     "latents-192": Candidate(arch={"latents": 192}),
@@ -302,7 +292,7 @@ CANDIDATES = {
 
 def build(candidate: Candidate) -> Codec:
     """Return the candidate's network at its start."""
-    codec = Codec(replace(Architecture(), **candidate.arch))
+    codec = Codec(replace(BASELINE, **candidate.arch))
     if candidate.change:
         candidate.change(codec)
     return codec.to(memory_format=torch.channels_last)

@@ -181,6 +181,15 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, content: b
         load_checkpoint(path)
 
 
+def test_checkpoints_from_before_thin_ends_keep_their_kernels(settings: Settings) -> None:
+    arch = replace(TINY, end_kernel=3)
+    train(replace(settings, steps=1), arch)
+    state = torch.load(settings.checkpoint, weights_only=True)
+    del state["arch"]["end_kernel"]
+    torch.save(state, settings.checkpoint)
+    assert Trainer(settings).model.arch == arch
+
+
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no image of at least 64x64"):
         load_images(tmp_path, 64)

@@ -63,6 +63,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     state = read_state(path, FORMAT)
     if list(state["lmbda"]) != QUALITIES:
         raise InputError(f"{path}: trained for other qualities: lmbda {state['lmbda']}")
+    state["arch"] = {"end_kernel": 3} | state["arch"]  # what checkpoints up to model 3 had
     return state
 
 

@@ -23,13 +23,14 @@ class Architecture:
     """Widths and depths of the networks; written into every checkpoint."""
 
     analysis_width: int = 80
-    analysis_pairs: int = 4
+    analysis_pairs: int = 5
     synthesis_width: int = 80
-    synthesis_pairs: int = 3
+    synthesis_pairs: int = 4
     latents: int = 256  # M
     hyper_latents: int = 64
     hyper_width: int = 96
     scale_width: int = 64
+    end_kernel: int = 1  # side of the kernels next to the pixels
 
 
 def knot_weights(t: Tensor) -> Tensor:
@@ -103,7 +104,8 @@ class Analysis(nn.Module):
     def __init__(self, arch: Architecture):
         super().__init__()
         width = arch.analysis_width
-        self.head = nn.Conv2d(3 * PATCH**2, width, 3, padding=1)
+        kernel = arch.end_kernel
+        self.head = nn.Conv2d(3 * PATCH**2, width, kernel, padding=kernel // 2)
         self.modulation = Modulation(width)
         self.pairs = nn.ModuleList(ResidualPair(width) for _ in range(arch.analysis_pairs))
         self.tail = nn.Conv2d(width, arch.latents, 3, stride=2, padding=1)
@@ -136,7 +138,8 @@ class Synthesis(nn.Module):
         self.head = nn.Conv2d(arch.latents, 4 * width, 1)
         self.modulation = Modulation(width)
         self.pairs = nn.ModuleList(ResidualPair(width) for _ in range(arch.synthesis_pairs))
-        self.tail = nn.Conv2d(width, 3 * PATCH**2, 3, padding=1)
+        kernel = arch.end_kernel
+        self.tail = nn.Conv2d(width, 3 * PATCH**2, kernel, padding=kernel // 2)
         self.shortcut = nn.Conv2d(arch.latents, 3 * STRIDE**2, 1, bias=False)
         self.shuffle: Callable[[Tensor, int], Tensor] = F.pixel_shuffle  # exported: a faster one
         start_at_zero(self.tail)
