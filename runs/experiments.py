@@ -2,6 +2,7 @@
 
 python runs/experiments.py TRAIN VAL OUT CANDIDATE... [--steps 2400] [--seed 0]
 python runs/experiments.py --list
+python runs/experiments.py --compare   (BD-rates against the baseline, from the table)
 
 Each candidate is trained from scratch for as long as the baseline takes for `--steps` steps: how
 long a step takes is measured for both in turns, which a busy machine disturbs less than the clock
@@ -12,6 +13,7 @@ What wins moves to npeg/training.
 """
 
 import argparse
+import csv
 import statistics
 import time
 from collections.abc import Callable
@@ -23,9 +25,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from npeg.bench.bdrate import bd_rate
 from npeg.training import loop
 from npeg.training.checkpoint import load_checkpoint
-from npeg.training.codec import WEIGHT_EXPONENT, Settings, Trainer, validate
+from npeg.training.codec import (
+    VALIDATION_QUALITIES,
+    WEIGHT_EXPONENT,
+    Settings,
+    Trainer,
+    validate,
+)
 from npeg.training.data import load_images
 from npeg.training.loop import first_state
 from npeg.training.model import Codec, anchor_mask
@@ -355,6 +364,23 @@ def time_ratios(args: argparse.Namespace, name: str) -> tuple[float, float]:
     return steps[1] / steps[0], decoders[1] / decoders[0]
 
 
+def compare() -> None:
+    """Print the table's losses, and BD-rates against the baseline of the same seed."""
+    with TABLE.open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    curves = {
+        (row["candidate"], row["seed"]): [
+            (float(row[f"val_bpp@{t}"]), float(row[f"val_psnr@{t}"])) for t in VALIDATION_QUALITIES
+        ]
+        for row in rows
+    }
+    print("candidate", "seed", "val_loss", "bd_rate", sep="\t")
+    for row in rows:
+        name, seed = row["candidate"], row["seed"]
+        rate = bd_rate(curves["baseline", seed], curves[name, seed])
+        print(name, seed, row["val_loss"], f"{rate:+.2f}", sep="\t")
+
+
 def main() -> None:
     """Run what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -365,7 +391,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2400, help="of the baseline (2400)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--compare", action="store_true", help="print BD-rates of the table")
     args = parser.parse_args()
+    if args.compare:
+        compare()
+        return
     if args.list or not args.candidates:
         print(*CANDIDATES, sep="\n")
         return

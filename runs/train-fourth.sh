@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Model 4, the long run: a flat part that is lengthened until it is long enough, then a decay from it.
+# IMAGES and VAL are folders of photographs (LOG.md says which were used). Steps and hours: LOG.md.
+set -euo pipefail
+: "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}"
+OUT=${OUT:-out}
+
+# Flat: stop it with Ctrl-C, lengthen it by running it again.
+npeg train --images "$IMAGES" --val "$VAL" --out "$OUT/fourth" --steps "${FLAT:-200000}" --decay 1 \
+    --validate-every 2000 --winograd
