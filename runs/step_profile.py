@@ -1,7 +1,8 @@
 """Where a training step's time goes: milliseconds of each kind of work, by PyTorch's profiler.
 
-python runs/step_profile.py IMAGES [--threads 1] [--steps 6] > runs/step-profile.tsv
+python runs/step_profile.py IMAGES [--threads 1] [--steps 6]
 
+runs/step-profile.tsv has the tables of one and of two threads.
 Batches are drawn by another thread during the step before and are not counted.
 """
 
@@ -63,10 +64,10 @@ def main() -> None:
     times: Counter[str] = Counter()
     for event in found.events():
         times[kind_of(event)] += event.self_cpu_time_total / 1e3 / args.steps
-    print("work", "ms_a_step", "share", sep="\t")
+    print("threads", "work", "ms_a_step", "share", sep="\t")
     total = sum(times.values())
     for kind, ms in times.most_common():
-        print(kind, f"{ms:.0f}", f"{ms / total:.3f}", sep="\t")
+        print(args.threads, kind, f"{ms:.0f}", f"{ms / total:.3f}", sep="\t")
 
 
 if __name__ == "__main__":
