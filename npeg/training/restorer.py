@@ -62,9 +62,7 @@ class Scale(nn.Module):
             self.down = nn.Conv2d(width, widths[1], 2, stride=2)
             self.up = nn.Conv2d(widths[1], 4 * width, 1)
             self.after = nn.Sequential(*(ResidualPair(width) for _ in range(pairs[0])))
-            self.shuffle: Callable[[Tensor, int], Tensor] = (
-                F.pixel_shuffle
-            )  # the exporter has a faster one
+            self.shuffle: Callable[[Tensor, int], Tensor] = F.pixel_shuffle
             start_at_zero(self.up)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,6 +80,7 @@ class Restorer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
+        # The exporter has faster ones.
         self.unshuffle: Callable[[Tensor, int], Tensor] = F.pixel_unshuffle
         self.shuffle: Callable[[Tensor, int], Tensor] = F.pixel_shuffle
         width = shape.widths[0]
