@@ -38,7 +38,7 @@ def kind_of(event: FunctionEvent) -> str:
     for kind, parts in KINDS.items():
         if any(part in event.name for part in parts):
             return kind
-    return "values one by one: entropy model, gains, activations, sums"
+    return "elementwise operations and the rest"
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Model 1 ("first"), a preview: a flat part that can be lengthened (train-second.sh), then a decay from it.
-# Networks that start anew have other layers since DECISIONS.md, 36: it took commit bfbe8a6 and those before.
+# The default network has other layers since (DECISIONS.md, 36); commit d5fc95f still has those used here.
 # IMAGES and VAL are folders of photographs (LOG.md says which were used); 2.1 hours on two cores.
 set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}"
