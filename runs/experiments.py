@@ -2,7 +2,7 @@
 
 python runs/experiments.py TRAIN VAL OUT CANDIDATE... [--steps 2400] [--seed 0]
 python runs/experiments.py --list
-python runs/experiments.py --compare   (BD-rates against the baseline, from the table)
+python runs/experiments.py --compare   (training times and BD-rates against the baseline's)
 
 Each candidate is trained from scratch for as long as the baseline takes for `--steps` steps: how
 long a step takes is measured for both in turns, which a busy machine disturbs less than the clock
@@ -14,6 +14,7 @@ What wins moves to npeg/training.
 
 import argparse
 import csv
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MethodType
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,10 +39,19 @@ from npeg.training.codec import (
 )
 from npeg.training.data import load_images
 from npeg.training.loop import first_state
-from npeg.training.model import Codec, anchor_mask
-from npeg.training.optimizer import build_optimizers
+from npeg.training.model import Codec, anchor_mask, distortion_weight
+from npeg.training.optimizer import Muon, build_optimizers
 from npeg.training.scale_head import round_ste
-from npeg.training.transforms import Architecture, ResidualPair, start_at_zero
+from npeg.training.transforms import (
+    KNOTS,
+    PATCH,
+    STRIDE,
+    Architecture,
+    MeanHead,
+    Modulation,
+    ResidualPair,
+    start_at_zero,
+)
 from npeg.training.winograd import Winograd, WinogradConv2d
 
 BASELINE = Architecture(analysis_pairs=4, synthesis_pairs=3, end_kernel=3)  # of model 3
@@ -76,6 +87,40 @@ def without_shortcuts(codec: Codec) -> None:
         nn.init.kaiming_normal_(transform.tail.weight, 0.1)
 
 
+def usual_magnitudes(channels: int) -> Tensor:
+    """Return the mean magnitudes (channels,) of photographs in `opponent_dct`, within a fifth.
+
+    Powers of the distance from the DCT's corner, fitted to 240 crops of training images.
+    """
+    distance = np.sort(np.hypot(*(np.indices((STRIDE, STRIDE)) + 0.5)), axis=None)
+    luma, axis = channels * 5 // 8, channels - channels * 5 // 8
+    parts = ((luma, 0.93, 1.41), ((axis + 1) // 2, 0.36, 1.98), (axis // 2, 0.17, 1.73))
+    found = [factor * distance[:count] ** -power for count, factor, power in parts]
+    return torch.from_numpy(np.concatenate(found)).float()
+
+
+def usual_start(codec: Codec) -> None:
+    """Start at the best steps of the linear transform, with the scales that photographs have.
+
+    The best step: W MSE = W step^2 / (12 * 768) a latent, and -log2(step) / 256 bits a pixel.
+    """
+    weight = distortion_weight(torch.linspace(0, 1, KNOTS)[:, None])
+    log_gain = 0.5 * torch.log(weight * math.log(2) / 18)
+    codec.gains.log_gain_y.data[:] = log_gain
+    codec.gains.log_scale_y.data = log_gain + usual_magnitudes(codec.arch.latents).log()
+    codec.gains.log_scale_z.data[:] = math.log(0.5)
+
+
+def finer_start(factor: float) -> Callable[[Codec], None]:
+    """Return a change that starts at steps finer by the factor, and the scales with them."""
+
+    def change(codec: Codec) -> None:
+        codec.gains.log_gain_y.data += math.log(factor)
+        codec.gains.log_scale_y.data += math.log(factor)
+
+    return change
+
+
 class Coarse(nn.Module):
     """A 1x1 convolution and residual pairs at 1/16, before the synthesis' own first layer."""
 
@@ -99,6 +144,57 @@ def coarse(width: int, pairs: int) -> Callable[[Codec], None]:
         codec.g_s.head = nn.Sequential(begin, nn.Conv2d(width, 4 * arch.synthesis_width, 1))
 
     return change
+
+
+class Finer(nn.Module):
+    """Residual pairs at 1/4 between two 1x1 convolutions, after or before those at 1/8."""
+
+    def __init__(self, width: int, fine: int, pairs: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(width, 4 * fine, 1)
+        self.pairs = nn.Sequential(*(ResidualPair(fine) for _ in range(pairs)))
+        self.leave = nn.Conv2d(fine, 3 * 4**2, 1)
+        start_at_zero(self.leave)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return 8x8 patches (B, 192, H/8, W/8) of features (B, width, H/8, W/8)."""
+        image: Tensor = self.leave(self.pairs(F.pixel_shuffle(self.enter(h), 2)))
+        return F.pixel_unshuffle(F.pixel_shuffle(image, 4), PATCH)
+
+
+class Finest(nn.Module):
+    """The mirror of `Finer`: 8x8 patches by way of 1/4 to features at 1/8."""
+
+    def __init__(self, width: int, fine: int, pairs: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(3 * 4**2, fine, 1)
+        self.pairs = nn.Sequential(*(ResidualPair(fine) for _ in range(pairs)))
+        self.leave = nn.Conv2d(4 * fine, width, 1)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return features (B, width, H/8, W/8) of patches (B, 192, H/8, W/8)."""
+        x = F.pixel_unshuffle(F.pixel_shuffle(patches, PATCH), 4)
+        x = x.contiguous(memory_format=torch.channels_last)
+        h: Tensor = self.leave(F.pixel_unshuffle(self.pairs(self.enter(x)), 2))
+        return h
+
+
+def two_scales(codec: Codec) -> None:
+    """Let two of the residual pairs on each side work at 1/4, on half as many channels."""
+    arch = codec.arch
+    codec.g_s.tail = Finer(arch.synthesis_width, arch.synthesis_width // 2, 2)
+    codec.g_a.head = Finest(arch.analysis_width, arch.analysis_width // 2, 2)
+
+    def analyse(self, x, t):
+        patches, blocks = F.pixel_unshuffle(x - 0.5, PATCH), F.pixel_unshuffle(x - 0.5, STRIDE)
+        return self.finish(self.head(patches), self.shortcut(blocks), t)
+
+    def synthesise(self, y_hat, t):
+        detail = F.pixel_shuffle(self.tail(self.features(y_hat, t)), PATCH)
+        return F.pixel_shuffle(self.shortcut(y_hat), STRIDE) + detail + 0.5
+
+    codec.g_a.forward = MethodType(analyse, codec.g_a)
+    codec.g_s.forward = MethodType(synthesise, codec.g_s)
 
 
 class FourPasses(nn.Module):
@@ -145,6 +241,66 @@ def four_passes(codec: Codec) -> None:
         return y_hat, residual
 
     codec.quantize = MethodType(quantize, codec)
+
+
+class Conditioned(nn.Module):
+    """A convolution whose outputs are scaled and shifted by the quality."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+        self.modulation = Modulation(conv.out_channels)
+        self.t = torch.full((1,), 0.5)  # set for each batch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution (B, K, H, W) as the quality has it."""
+        found: Tensor = self.modulation(self.conv(x), self.t)
+        return found
+
+
+def conditioned(codec: Codec) -> None:
+    """Tell the quality to every residual pair, and to the networks of the entropy model's means."""
+    for pair in [*codec.g_a.pairs, *codec.g_s.pairs]:
+        pair.conv1 = Conditioned(pair.conv1)
+    codec.h_a.conv1 = Conditioned(codec.h_a.conv1)
+    codec.mean_head.conv1 = Conditioned(codec.mean_head.conv1)
+    codec.mean_head.conv2 = Conditioned(codec.mean_head.conv2)
+    codec.context.neighbours = Conditioned(codec.context.neighbours)
+    codec.context.mix = Conditioned(codec.context.mix)
+
+    def forward(self, x, t, noise=None):
+        for module in self.modules():
+            if isinstance(module, Conditioned):
+                module.t = t
+        return Codec.forward(self, x, t, noise)
+
+    codec.forward = MethodType(forward, codec)
+
+
+def side_information(codec: Codec) -> None:
+    """Let the synthesis see the hyper-latents' features beside the latents."""
+    arch, g_s = codec.arch, codec.g_s
+    g_s.head = nn.Conv2d(arch.latents + arch.hyper_width, 4 * arch.synthesis_width, 1)
+
+    def mean_head(self, z_hat):
+        self.psi, means = MeanHead.forward(self, z_hat)
+        return self.psi, means
+
+    def quantize(self, y, z_hat, gain_y):
+        found = Codec.quantize(self, y, z_hat, gain_y)
+        self.g_s.psi = self.mean_head.psi
+        return found
+
+    def features(self, y_hat, t):
+        h = F.pixel_shuffle(self.head(torch.cat([y_hat, self.psi], dim=1)), 2)
+        h = self.modulation(h, t)
+        for pair in self.pairs:
+            h = pair(h)
+        return h
+
+    codec.mean_head.forward = MethodType(mean_head, codec.mean_head)
+    codec.quantize = MethodType(quantize, codec)
+    g_s.features = MethodType(features, g_s)
 
 
 class EightBitConv2d(WinogradConv2d):
@@ -239,6 +395,38 @@ def soap(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     return [Soap([p for g in muon.param_groups for p in g["params"]], lr), adam]
 
 
+class TwiceMuon(Muon):
+    """Muon at twice the learning rate that the loop sets."""
+
+    def step(self, closure=None):
+        """Take a step."""
+        for group in self.param_groups:
+            group["lr"] *= 2  # the loop sets it before each step
+        super().step()
+
+
+def fast_gains(factor: float) -> Callable[[nn.Module, float], list[torch.optim.Optimizer]]:
+    """Return the optimisers, with steps, scales and mixture at a multiple of the rate."""
+
+    def build(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
+        muon, adam = build_optimizers(model, lr)
+        own = {id(p) for part in (model.gains, model.mixture) for p in part.parameters()}
+        vectors = [p for g in adam.param_groups for p in g["params"]]
+        groups = [
+            {"params": [p for p in vectors if id(p) not in own]},
+            {"params": [p for p in vectors if id(p) in own], "factor": factor},
+        ]
+        return [muon, torch.optim.Adam(groups, lr, betas=(0.9, 0.99))]
+
+    return build
+
+
+def muon_twice(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
+    """Return Muon at twice the rate, and Adam at the rate."""
+    muon, adam = build_optimizers(model, lr)
+    return [TwiceMuon([p for g in muon.param_groups for p in g["params"]], lr), adam]
+
+
 def adam_only(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Return Adam for everything."""
     return [torch.optim.Adam(model.parameters(), lr, betas=(0.9, 0.99))]
@@ -270,11 +458,18 @@ CANDIDATES = {
     "baseline": Candidate(),
     "adam": Candidate(optimizers=adam_only),
     "soap": Candidate(optimizers=soap),
+    "usual-start": Candidate(arch=THIN_ENDS, change=usual_start),
+    "usual-start-lr-0.3": Candidate(arch=THIN_ENDS, change=usual_start, settings={"lr": 3e-4}),
+    "finer-start": Candidate(arch=THIN_ENDS, change=finer_start(4)),
+    "coarser-start": Candidate(arch=THIN_ENDS, change=finer_start(0.4)),
+    "fast-gains-5": Candidate(arch=THIN_ENDS, optimizers=fast_gains(5)),
+    "muon-2": Candidate(optimizers=muon_twice),
     "lr-0.5": Candidate(settings={"lr": 5e-4}),
     "lr-2": Candidate(settings={"lr": 2e-3}),
     "ema-0.9995": Candidate(settings={"ema": 0.9995}),
     "batch-4": Candidate(settings={"batch": 4}),
     "batch-16": Candidate(settings={"batch": 16}),
+    "batch-8-crop-128": Candidate(settings={"crop": 128}),
     "batch-14-crop-192": Candidate(settings={"batch": 14, "crop": 192}),
     "batch-32-crop-128": Candidate(settings={"batch": 32, "crop": 128}),
     "weights-0.2": Candidate(weight_exponent=-0.2),
@@ -286,6 +481,11 @@ CANDIDATES = {
     "eight-bits": Candidate(change=eight_bits),
     "thin-ends": Candidate(arch=THIN_ENDS),
     "thin-ends-coarse": Candidate(arch=THIN_ENDS | {"synthesis_pairs": 3}, change=coarse(160, 1)),
+    "conditioned": Candidate(arch=THIN_ENDS, change=conditioned),
+    "side-information": Candidate(arch=THIN_ENDS, change=side_information),
+    "two-scales": Candidate(
+        arch={"end_kernel": 1, "analysis_pairs": 3, "synthesis_pairs": 2}, change=two_scales
+    ),
     "coarse-160x1": Candidate(arch={"synthesis_pairs": 2}, change=coarse(160, 1)),
     "coarse-128x2": Candidate(arch={"synthesis_pairs": 2}, change=coarse(128, 2)),
     "latents-192": Candidate(arch={"latents": 192}),
@@ -374,11 +574,13 @@ def compare() -> None:
         ]
         for row in rows
     }
-    print("candidate", "seed", "val_loss", "bd_rate", sep="\t")
+    usual = {row["seed"]: int(row["steps"]) for row in rows if row["candidate"] == "baseline"}
+    print("candidate", "seed", "time", "val_loss", "bd_rate", sep="\t")
     for row in rows:
         name, seed = row["candidate"], row["seed"]
         rate = bd_rate(curves["baseline", seed], curves[name, seed])
-        print(name, seed, row["val_loss"], f"{rate:+.2f}", sep="\t")
+        spent = int(row["steps"]) * float(row["step_time_ratio"]) / usual[seed]
+        print(name, seed, f"{spent:.2f}", row["val_loss"], f"{rate:+.2f}", sep="\t")
 
 
 def main() -> None:

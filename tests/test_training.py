@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 
 from npeg.errors import InputError  # noqa: E402
 from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402
-from npeg.training.codec import Settings, Trainer, train  # noqa: E402
+from npeg.training.codec import MeanSquaredError, Settings, Trainer, train  # noqa: E402
 from npeg.training.data import draw_batch, load_images, prefetch  # noqa: E402
 from npeg.training.optimizer import NEWTON_SCHULZ, orthogonalize  # noqa: E402
 from npeg.training.transforms import Architecture, opponent_dct  # noqa: E402
@@ -67,6 +67,16 @@ def test_a_fixed_seed_gives_the_same_first_hundred_losses(settings: Settings) ->
     train(again, TINY)
     assert len(losses(first.out)) == 100
     assert losses(first.out) == losses(again.out)
+
+
+def test_the_squared_error_and_its_gradient_are_pytorchs() -> None:
+    torch.manual_seed(0)
+    x, x_hat = torch.rand(3, 3, 8, 16), torch.rand(3, 3, 8, 16, requires_grad=True)
+    found, expected = MeanSquaredError.apply(x_hat, x), (x_hat - x).square().mean((1, 2, 3))
+    torch.testing.assert_close(found, expected)
+    weights = torch.tensor([1.0, 2.0, 3.0])
+    ours, theirs = (torch.autograd.grad(value @ weights, x_hat)[0] for value in (found, expected))
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_another_seed_gives_other_losses(settings: Settings) -> None:

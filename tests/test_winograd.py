@@ -16,7 +16,12 @@ from npeg.errors import InputError  # noqa: E402
 from npeg.training import winograd  # noqa: E402
 from npeg.training.codec import Settings, train  # noqa: E402
 from npeg.training.transforms import Architecture  # noqa: E402
-from npeg.training.winograd import Winograd, WinogradConv2d, use_winograd  # noqa: E402
+from npeg.training.winograd import (  # noqa: E402
+    PointwiseConv2d,
+    Winograd,
+    WinogradConv2d,
+    use_winograd,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,6 +57,23 @@ def test_values_and_gradients_are_those_of_conv2d(
     for one, other in pairs:
         assert one.shape == other.shape
         assert float((one - other).detach().abs().max() / one.detach().abs().max()) < 3e-5
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_product_of_matrices_is_a_1x1_convolution(bias: bool) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(24, 40, 1, bias=bias)
+    x = torch.randn(2, 24, 5, 7).contiguous(memory_format=torch.channels_last).requires_grad_()
+    expected = conv(x)
+    use_winograd(conv)
+    found = conv(x)
+    assert type(conv) is PointwiseConv2d
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    leaves, back = [x, *conv.parameters()], torch.randn_like(expected)
+    ours = torch.autograd.grad(found, leaves, back)
+    theirs = torch.autograd.grad(expected, leaves, back)
+    for one, other in [(expected, found), *zip(theirs, ours, strict=True)]:
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
 
 
 def test_only_what_the_transforms_know_is_changed() -> None:

@@ -103,7 +103,8 @@ def draw_batch(
     strata = (whole.permutation(batch * world) + whole.random(batch * world)) / (batch * world)
     mine = range(rank * batch, (rank + 1) * batch)
     samples = [draw_sample(images, crop, np.random.default_rng((seed, step, i))) for i in mine]
-    x = torch.from_numpy(np.stack(samples)).float().div_(255)
+    pixels = torch.from_numpy(np.stack([sample.transpose(1, 2, 0) for sample in samples]))
+    x = pixels.permute(0, 3, 1, 2).float().div_(255)  # in memory with the channels last
     return x, torch.from_numpy(strata[mine.start : mine.stop]).float()
 
 

@@ -34,7 +34,7 @@ from . import layout
 from .data import Pixels
 from .entropy_model import TABLES
 from .model import Codec
-from .transforms import PATCH, STRIDE, Architecture
+from .transforms import PATCH, STEP, Architecture
 
 Floats = NDArray[np.float64]
 
@@ -51,13 +51,14 @@ class AnalysisGraph(nn.Module):
         self.codec = codec
         self.g_a = copy.deepcopy(codec.g_a)
         layout.reorder_inputs(self.g_a.head, PATCH)
-        layout.reorder_inputs(self.g_a.shortcut, PATCH, STRIDE // PATCH)
+        layout.reorder_inputs(self.g_a.shortcut, PATCH, STEP)
 
     def forward(self, pixels: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         c = self.codec
         patches = layout.space_to_depth(pixels, PATCH).float() / 255 - 0.5
-        blocks = layout.space_to_depth(patches, STRIDE // PATCH)
-        y = self.g_a.from_patches(layout.channels_first(patches), layout.channels_first(blocks), t)
+        features = self.g_a.head(layout.channels_first(patches))
+        linear = self.g_a.shortcut(layout.channels_first(layout.space_to_depth(patches, STEP)))
+        y = self.g_a.finish(features, linear, t)
         return y * c.gains.gain_y(t), c.h_a(y) * c.gains.gain_z(t)
 
 
@@ -66,7 +67,7 @@ class ScaleHeadGraph(nn.Module):
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
-        self.head = codec.scale_head
+        self.head = copy.deepcopy(codec.scale_head)
         with torch.no_grad():  # the rounded weights become the graph's constants
             for conv in (self.head.conv1, self.head.conv2, self.head.conv3):
                 conv.weight = nn.Parameter(conv.integer_weight())
@@ -116,11 +117,12 @@ class SynthesisGraph(nn.Module):
         self.g_s.shuffle = layout.shuffle
         layout.reorder_outputs(self.g_s.head, 2)
         layout.reorder_outputs(self.g_s.tail, PATCH)
-        layout.reorder_outputs(self.g_s.shortcut, PATCH, STRIDE // PATCH)
+        layout.reorder_outputs(self.g_s.shortcut, PATCH, STEP)
 
     def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
-        detail, blocks = self.g_s.to_patches(y_hat / self.codec.gains.gain_y(t), t)
-        linear = layout.depth_to_space(layout.channels_last(blocks), STRIDE // PATCH)
+        y_hat = y_hat / self.codec.gains.gain_y(t)
+        detail, blocks = self.g_s.tail(self.g_s.features(y_hat, t)), self.g_s.shortcut(y_hat)
+        linear = layout.depth_to_space(layout.channels_last(blocks), STEP)
         patches = linear + layout.channels_last(detail) + 0.5
         levels = (patches * 255).round().clamp(0, 255).to(torch.uint8)
         return layout.depth_to_space(levels, PATCH)

@@ -1,6 +1,6 @@
-"""Pixels to channels and back as ONNX Runtime does it fast: by copies of whole blocks.
+"""Pixels to channels and back by copies of whole blocks, which is fast.
 
-It runs PyTorch's pixel_shuffle and pixel_unshuffle as copies of six dimensions, value by value.
+pixel_shuffle and pixel_unshuffle, PyTorch's and as ONNX Runtime runs them, copy value by value.
 With the channels innermost and positions before channels, a row of a block is contiguous. The
 layers beside get their channels reordered to match; the results are the same numbers.
 """
@@ -50,16 +50,31 @@ def _positions_first(channels: Tensor, size: int, outer: int) -> Tensor:
     return split.permute(1, 3, 2, 4, 0, *rest).reshape(channels.shape).contiguous()
 
 
+def reordered_inputs(weight: Tensor, size: int, outer: int = 1) -> Tensor:
+    """Return weights of a layer behind pixel_unshuffle(size * outer) for one behind `unshuffle`.
+
+    The latter takes two steps, of `size` and of `outer` pixels.
+    """
+    return _positions_first(weight.transpose(0, 1), size, outer).transpose(0, 1)
+
+
+def reordered_outputs(values: Tensor, size: int, outer: int = 1) -> Tensor:
+    """Return weights or biases of a layer before pixel_shuffle for one before `shuffle`."""
+    return _positions_first(values, size, outer)
+
+
 @torch.no_grad()
 def reorder_inputs(conv: nn.Conv2d, size: int, outer: int = 1) -> None:
     """Let a layer behind pixel_unshuffle(size * outer) stand behind `unshuffle`, in two steps."""
-    weight = _positions_first(conv.weight.transpose(0, 1), size, outer).transpose(0, 1)
-    conv.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    weight = reordered_inputs(conv.weight, size, outer).contiguous()
+    conv.weight = nn.Parameter(weight, requires_grad=False)
 
 
 @torch.no_grad()
 def reorder_outputs(conv: nn.Conv2d, size: int, outer: int = 1) -> None:
     """Let a layer before pixel_shuffle(size * outer) stand before `shuffle`, in two steps."""
-    conv.weight = nn.Parameter(_positions_first(conv.weight, size, outer), requires_grad=False)
+    weight = reordered_outputs(conv.weight, size, outer)
+    conv.weight = nn.Parameter(weight, requires_grad=False)
     if conv.bias is not None:
-        conv.bias = nn.Parameter(_positions_first(conv.bias, size, outer), requires_grad=False)
+        bias = reordered_outputs(conv.bias, size, outer)
+        conv.bias = nn.Parameter(bias, requires_grad=False)

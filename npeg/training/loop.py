@@ -195,7 +195,7 @@ class Trainer(ABC, Generic[M, B]):
         rate = self.rate()
         for optimizer in self.optimizers:
             for parameters in optimizer.param_groups:
-                parameters["lr"] = rate
+                parameters["lr"] = rate * parameters.get("factor", 1.0)
             optimizer.step()
             optimizer.zero_grad()
         self.step += 1

@@ -12,10 +12,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
+
+from . import layout
 
 KNOTS = 8  # quality-dependent vectors are interpolated linearly over this many points
 PATCH = 8  # both transforms work on 8x8 pixel patches moved to channels
 STRIDE = 16  # pixels a latent covers in each direction
+STEP = STRIDE // PATCH
 
 
 @dataclass(frozen=True)
@@ -114,19 +118,20 @@ class Analysis(nn.Module):
         self.shortcut.weight.data = opponent_dct(arch.latents)[:, :, None, None]
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        x = x - 0.5
-        patches, blocks = (
-            F.pixel_unshuffle(x, side).contiguous(memory_format=torch.channels_last)
-            for side in (PATCH, STRIDE)
-        )
-        return self.from_patches(patches, blocks, t)
+        patches = layout.unshuffle(x - 0.5, PATCH)
+        blocks = layout.unshuffle(patches, STEP)
+        head = layout.reordered_inputs(self.head.weight, PATCH)
+        shortcut = layout.reordered_inputs(self.shortcut.weight, PATCH, STEP)
+        features = functional_call(self.head, {"weight": head}, patches)
+        linear = functional_call(self.shortcut, {"weight": shortcut}, blocks)
+        return self.finish(features, linear, t)
 
-    def from_patches(self, patches: Tensor, blocks: Tensor, t: Tensor) -> Tensor:
-        """Return latents (B, M, H/16, W/16) of an image less 0.5 in 8x8 and in 16x16 pixels."""
-        h = self.modulation(self.head(patches), t)
+    def finish(self, features: Tensor, linear: Tensor, t: Tensor) -> Tensor:
+        """Return latents (B, M, H/16, W/16) from what the head and the shortcut made."""
+        h = self.modulation(features, t)
         for pair in self.pairs:
             h = pair(h)
-        return self.tail(h).float() + self.shortcut(blocks)
+        return self.tail(h).float() + linear
 
 
 class Synthesis(nn.Module):
@@ -146,16 +151,22 @@ class Synthesis(nn.Module):
         self.shortcut.weight.data = opponent_dct(arch.latents).T[:, :, None, None].clone()
 
     def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
-        patches, blocks = self.to_patches(y_hat, t)
-        detail = F.pixel_shuffle(patches, PATCH).float()
-        return F.pixel_shuffle(blocks, STRIDE) + detail + 0.5  # (B, 3, H, W)
+        tail = {
+            name: layout.reordered_outputs(values, PATCH)
+            for name, values in self.tail.named_parameters()
+        }
+        shortcut = layout.reordered_outputs(self.shortcut.weight, PATCH, STEP)
+        blocks = functional_call(self.shortcut, {"weight": shortcut}, y_hat)
+        detail = functional_call(self.tail, tail, self.features(y_hat, t)).float()
+        patches = layout.shuffle(blocks, STEP) + detail
+        return layout.shuffle(patches + 0.5, PATCH)  # (B, 3, H, W)
 
-    def to_patches(self, y_hat: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the two parts of an image less 0.5, in 8x8 and in 16x16 pixels."""
+    def features(self, y_hat: Tensor, t: Tensor) -> Tensor:
+        """Return what the tail turns into 8x8 pixels, (B, width, H/8, W/8)."""
         h = self.modulation(self.shuffle(self.head(y_hat), 2), t)
         for pair in self.pairs:
             h = pair(h)
-        return self.tail(h), self.shortcut(y_hat)
+        return h
 
 
 class HyperAnalysis(nn.Module):
