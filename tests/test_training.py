@@ -20,6 +20,7 @@ from npeg.errors import InputError  # noqa: E402
 from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402
 from npeg.training.codec import MeanSquaredError, Settings, Trainer, train  # noqa: E402
 from npeg.training.data import draw_batch, load_images, prefetch  # noqa: E402
+from npeg.training.model import Codec  # noqa: E402
 from npeg.training.optimizer import NEWTON_SCHULZ, orthogonalize  # noqa: E402
 from npeg.training.transforms import Architecture, opponent_dct  # noqa: E402
 
@@ -67,6 +68,43 @@ def test_a_fixed_seed_gives_the_same_first_hundred_losses(settings: Settings) ->
     train(again, TINY)
     assert len(losses(first.out)) == 100
     assert losses(first.out) == losses(again.out)
+
+
+def test_bf16_moves_the_losses_a_little(settings: Settings) -> None:
+    found = []
+    for bf16 in (False, True):
+        train(replace(settings, steps=30, out=settings.out / str(bf16), bf16=bf16), TINY)
+        rows = (settings.out / str(bf16) / "train.tsv").read_text().splitlines()
+        found.append(float(rows[-1].split("\t")[2]))
+    assert found[0] != found[1]
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
+def test_bf16_leaves_what_chooses_tables_and_steps_in_float32() -> None:
+    torch.manual_seed(0)
+    codec = Codec(TINY).requires_grad_(False)
+    for parameter in codec.parameters():
+        parameter += 0.1 * torch.randn_like(parameter)
+    z_hat, t = torch.randint(-20, 21, (2, 4, 3, 3)).float(), torch.rand(2)
+
+    def integers() -> list[torch.Tensor]:
+        gains = codec.gains
+        indexes = codec.scale_head(z_hat, gains.multiplier_z(t)) + gains.index_offset_y(t)
+        return [indexes, gains.index_z(t), gains.gain_y(t), *codec.mixture.table_parameters()]
+
+    expected = integers()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = integers()
+        psi = torch.randn(2, 8, 3, 3)
+        assert codec.mean_head(z_hat)[1].dtype == torch.float32
+        assert codec.context(psi, torch.randn(2, 16, 3, 3)).dtype == torch.float32
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_bf16_and_winograd_together_are_refused(settings: Settings) -> None:
+    with pytest.raises(InputError, match="--bf16 and --winograd"):
+        train(replace(settings, bf16=True, winograd=True), TINY)
 
 
 def test_the_squared_error_and_its_gradient_are_pytorchs() -> None:

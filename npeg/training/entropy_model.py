@@ -55,7 +55,8 @@ class ScaleMixture(nn.Module):
     def table_parameters(self) -> tuple[Tensor, Tensor]:
         """Return the weights w and ratios r of all tables, (TABLES,) each."""
         at = knot_weights(torch.linspace(0, 1, TABLES))
-        return torch.sigmoid(at @ self.logit_weight), torch.exp(at @ self.log_ratio)
+        with torch.autocast("cpu", enabled=False):
+            return torch.sigmoid(at @ self.logit_weight), torch.exp(at @ self.log_ratio)
 
     def forward(self, symbols: Tensor, indexes: Tensor) -> Tensor:
         """Return bits (same shape) of symbols under indexes (real; rounded, gradient kept)."""

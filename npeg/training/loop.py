@@ -55,6 +55,7 @@ class Settings:
     checkpoint_minutes: float = 5.0
     validate_every: int = 2000
     winograd: bool = False
+    bf16: bool = False
 
     @property
     def checkpoint(self) -> Path:
@@ -188,7 +189,8 @@ class Trainer(ABC, Generic[M, B]):
     def train_step(self, batch: B) -> Tensor:
         """Take one step; return the means of COLUMNS over the whole batch."""
         started = time.monotonic()
-        loss, means = self.losses(batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
+            loss, means = self.losses(batch)
         torch.autograd.backward(loss)
         average_gradients(self.model, self.group)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
@@ -250,8 +252,10 @@ def prepare(settings: Settings, multiple: int) -> None:
     """Check the crop, set the number of threads and the handling of memory.
 
     Raises:
-        InputError: the crop is not a multiple of `multiple`.
+        InputError: the crop is not a multiple of `multiple`, or --bf16 meets --winograd.
     """
+    if settings.bf16 and settings.winograd:
+        raise InputError("found --bf16 and --winograd, whose transforms need float32: give one")
     if settings.crop % multiple:
         raise InputError(f"--crop is {settings.crop}, expected a multiple of {multiple}")
     keep_freed_memory()

@@ -29,7 +29,7 @@ from .transforms import ResidualPair, start_at_zero
 FORMAT = "restorer"
 PATCH = 2  # pixels that a sample of the finest scale covers in each direction
 MULTIPLE = 8  # of the sides that it takes
-GREY, WEBP, SHIFTED = 0.35, 0.15, 0.1  # parts of the samples
+GREY, WEBP, SHIFTED = 0.5, 0.15, 0.1  # parts of the samples
 MAX_DOWNSCALE = 2.0  # of samples: small pictures are sharper and busier
 VALIDATION = ((10, True), (20, True), (30, True), (40, True), (10, False), (30, False))
 """Quality and whether grey, of the JPEGs that are validated on."""

@@ -26,9 +26,9 @@ STEP = STRIDE // PATCH
 class Architecture:
     """Widths and depths of the networks; written into every checkpoint."""
 
-    analysis_width: int = 80
+    analysis_width: int = 96
     analysis_pairs: int = 5
-    synthesis_width: int = 80
+    synthesis_width: int = 112
     synthesis_pairs: int = 4
     latents: int = 256  # M
     hyper_latents: int = 64
@@ -43,8 +43,16 @@ def knot_weights(t: Tensor) -> Tensor:
 
 
 def interpolate(knots: Tensor, t: Tensor) -> Tensor:
-    """Interpolate per-channel vectors (KNOTS, C) at t (B,) to (B, C, 1, 1)."""
-    return (knot_weights(t) @ knots)[:, :, None, None]
+    """Interpolate per-channel vectors (KNOTS, C) at t (B,) to (B, C, 1, 1), always in float32."""
+    with torch.autocast("cpu", enabled=False):
+        return (knot_weights(t) @ knots)[:, :, None, None]
+
+
+def in_float32(layer: nn.Module, x: Tensor) -> Tensor:
+    """Return layer(x) in float32, under autocast too: bf16 is coarser than the finest steps."""
+    with torch.autocast("cpu", enabled=False):
+        result: Tensor = layer(x.float())
+        return result
 
 
 class Modulation(nn.Module):
@@ -56,7 +64,7 @@ class Modulation(nn.Module):
         self.shift = nn.Parameter(torch.zeros(KNOTS, channels))
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return x * interpolate(self.gain, t) + interpolate(self.shift, t)
+        return x * interpolate(self.gain, t).to(x.dtype) + interpolate(self.shift, t).to(x.dtype)
 
 
 def start_at_zero(conv: nn.Conv2d) -> None:
@@ -123,7 +131,8 @@ class Analysis(nn.Module):
         head = layout.reordered_inputs(self.head.weight, PATCH)
         shortcut = layout.reordered_inputs(self.shortcut.weight, PATCH, STEP)
         features = functional_call(self.head, {"weight": head}, patches)
-        linear = functional_call(self.shortcut, {"weight": shortcut}, blocks)
+        with torch.autocast("cpu", enabled=False):  # see `in_float32`
+            linear = functional_call(self.shortcut, {"weight": shortcut}, blocks)
         return self.finish(features, linear, t)
 
     def finish(self, features: Tensor, linear: Tensor, t: Tensor) -> Tensor:
@@ -156,7 +165,8 @@ class Synthesis(nn.Module):
             for name, values in self.tail.named_parameters()
         }
         shortcut = layout.reordered_outputs(self.shortcut.weight, PATCH, STEP)
-        blocks = functional_call(self.shortcut, {"weight": shortcut}, y_hat)
+        with torch.autocast("cpu", enabled=False):
+            blocks = functional_call(self.shortcut, {"weight": shortcut}, y_hat)
         detail = functional_call(self.tail, tail, self.features(y_hat, t)).float()
         patches = layout.shuffle(blocks, STEP) + detail
         return layout.shuffle(patches + 0.5, PATCH)  # (B, 3, H, W)
@@ -200,7 +210,7 @@ class MeanHead(nn.Module):
     def forward(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
         h = F.relu(F.pixel_shuffle(self.conv1(z_hat), 2))
         psi = F.relu(F.pixel_shuffle(self.conv2(h), 2))
-        return psi, self.means(psi)  # (B, width, H/16, W/16), (B, M, H/16, W/16)
+        return psi, in_float32(self.means, psi)  # (B, width, H/16, W/16), (B, M, H/16, W/16)
 
 
 class Context(nn.Module):
@@ -216,4 +226,4 @@ class Context(nn.Module):
 
     def forward(self, psi: Tensor, anchors: Tensor) -> Tensor:
         h = torch.cat([psi, self.neighbours(anchors)], dim=1)
-        return self.means(F.relu(self.mix(F.relu(h))))  # (B, M, H/16, W/16)
+        return in_float32(self.means, F.relu(self.mix(F.relu(h))))  # (B, M, H/16, W/16)
