@@ -41,7 +41,7 @@ from npeg.training.data import load_images
 from npeg.training.loop import first_state
 from npeg.training.model import Codec, anchor_mask, distortion_weight
 from npeg.training.optimizer import Muon, build_optimizers
-from npeg.training.scale_head import round_ste
+from npeg.training.pairs import ResidualPair, round_ste, start_at_zero
 from npeg.training.transforms import (
     KNOTS,
     PATCH,
@@ -49,8 +49,6 @@ from npeg.training.transforms import (
     Architecture,
     MeanHead,
     Modulation,
-    ResidualPair,
-    start_at_zero,
 )
 from npeg.training.winograd import Winograd, WinogradConv2d
 

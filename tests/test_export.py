@@ -1,12 +1,16 @@
 """Exporting: the ONNX graphs compute what the PyTorch networks compute."""
 
+import copy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 from npeg.networks import Model  # noqa: E402
+from npeg.training.eight_bits import equalize, observe, to_eight_bits  # noqa: E402
 from npeg.training.export import export  # noqa: E402
 from npeg.training.model import Codec, anchor_mask  # noqa: E402
 from npeg.training.transforms import Architecture  # noqa: E402
@@ -41,6 +45,74 @@ def pixels() -> np.ndarray:
 
 
 T = torch.tensor([LEVEL / 200])
+
+
+@pytest.fixture(scope="module")
+def eight(codec: Codec) -> Codec:
+    """The codec with 8-bit pairs, whose steps fit noise."""
+    torch.manual_seed(1)
+    return to_eight_bits(codec, torch.rand(4, 3, 128, 128), torch.linspace(0, 1, 4)).eval()
+
+
+def restored(codec: Codec, latents: torch.Tensor) -> np.ndarray:
+    """Return the pixels (H, W, 3) that a codec makes of latents, not rounded."""
+    return (codec.g_s(latents, T)[0].permute(1, 2, 0) * 255).detach().numpy()
+
+
+def test_equal_channels_leave_the_transforms_as_they_are(codec: Codec) -> None:
+    x = torch.rand(2, 3, 128, 128)
+    scaled, t = copy.deepcopy(codec), torch.tensor([0.1, 0.8])
+    seen = observe(scaled, x, t)
+    for transform in (scaled.g_a, scaled.g_s):
+        equalize(transform, seen)
+    assert not torch.equal(scaled.g_a.pairs[0].conv1.weight, codec.g_a.pairs[0].conv1.weight)
+    latents = codec.g_a(x, t)
+    torch.testing.assert_close(scaled.g_a(x, t), latents, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(scaled.g_s(latents, t), codec.g_s(latents, t), atol=1e-4, rtol=1e-4)
+
+
+def test_8_bits_move_pixels_a_little(codec: Codec, eight: Codec) -> None:
+    latents = codec.g_a(torch.rand(1, 3, 128, 128), T)
+    detail = restored(codec, latents) - 255 * latents_alone(codec, latents)
+    error = restored(eight, latents) - restored(codec, latents)
+    assert 0 < error.std() < 0.02 * detail.std()
+
+
+def latents_alone(codec: Codec, latents: torch.Tensor) -> np.ndarray:
+    """Return what the linear transform makes of latents, (H, W, 3)."""
+    image = torch.pixel_shuffle(codec.g_s.shortcut(latents), 16) + 0.5
+    return image[0].permute(1, 2, 0).numpy()
+
+
+def test_the_graphs_compute_on_the_same_8_bits(eight: Codec, tmp_path: Path) -> None:
+    export(eight, tmp_path / "eight", [], [])
+    graph = onnx.load(tmp_path / "eight" / "synthesis.onnx").graph
+    assert sum(node.op_type == "QLinearConv" for node in graph.node) == 2 * len(eight.g_s.pairs)
+    model = Model(tmp_path / "eight", 1)
+    pixels = np.random.default_rng(1).integers(256, size=(128, 192, 3), dtype=np.uint8)
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    latents = eight.g_a(x, T)
+    y, _ = model.analysis(pixels, LEVEL)
+    gain = eight.gains.gain_y(T)
+    np.testing.assert_allclose(y, (latents * gain)[0].detach(), atol=5e-3, rtol=5e-3)
+    levels = restored(eight, torch.from_numpy(y)[None] / gain).round().clip(0, 255)
+    found = model.synthesis(y, LEVEL)
+    assert np.abs(found - levels).max() <= 1
+    assert np.mean(found != levels) < 0.02
+
+
+def test_steps_and_weights_of_8_bits_can_be_trained(eight: Codec) -> None:
+    pair = copy.deepcopy(eight.g_s.pairs[0]).requires_grad_(True)
+    pair(torch.randn(1, 24, 8, 8)).square().mean().backward()
+    assert all(float(p.grad.abs().sum()) > 0 for p in pair.parameters())
+
+
+def test_export_fits_8_bits_to_images_unless_told_not_to(codec: Codec, tmp_path: Path) -> None:
+    images = [np.random.default_rng(2).integers(256, size=(96, 130, 3), dtype=np.uint8)]
+    for name, expected in (("eight", True), ("float", False)):
+        export(codec, tmp_path / name, images, [0.5], eight_bits=expected)
+        graph = onnx.load(tmp_path / name / "synthesis.onnx").graph
+        assert any(node.op_type == "QLinearConv" for node in graph.node) == expected
 
 
 def test_the_graphs_analyse_and_restore_as_the_networks(

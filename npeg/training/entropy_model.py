@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .scale_head import round_ste
+from .pairs import round_ste
 from .transforms import KNOTS, interpolate, knot_weights
 
 TABLES = 64

@@ -2,7 +2,8 @@
 
 Writes five ONNX graphs (analysis, scale_head, mean_head, context, synthesis) and `entropy.npz`:
 every integer that the bitstream depends on.  Float weights are stored in half precision, which
-halves the folder and moves no decoded pixel by more than rounding.
+halves the folder and moves no decoded pixel by more than rounding; those of the residual pairs in
+8 bits.
 """
 
 import copy
@@ -31,7 +32,9 @@ from ..entropy import (
 )
 from ..networks import Model, thread_count
 from . import layout
-from .data import Pixels
+from .codec import PAD
+from .data import Pixels, draw_batch
+from .eight_bits import for_export, to_eight_bits
 from .entropy_model import TABLES
 from .model import Codec
 from .transforms import PATCH, STEP, Architecture
@@ -40,6 +43,7 @@ Floats = NDArray[np.float64]
 
 OPSET = 17
 SKIPPED_ZERO_PROBABILITY = 0.9995  # latents surer than this to be 0 are not coded
+STEPS_CROP, STEPS_CROPS = 256, 32  # side in pixels and number of crops that 8-bit steps fit
 HALF_MIN_SIZE = 64  # smaller initialisers stay float32: nothing to gain
 
 
@@ -52,6 +56,7 @@ class AnalysisGraph(nn.Module):
         self.g_a = copy.deepcopy(codec.g_a)
         layout.reorder_inputs(self.g_a.head, PATCH)
         layout.reorder_inputs(self.g_a.shortcut, PATCH, STEP)
+        for_export(self.g_a)
 
     def forward(self, pixels: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         c = self.codec
@@ -118,6 +123,7 @@ class SynthesisGraph(nn.Module):
         layout.reorder_outputs(self.g_s.head, 2)
         layout.reorder_outputs(self.g_s.tail, PATCH)
         layout.reorder_outputs(self.g_s.shortcut, PATCH, STEP)
+        for_export(self.g_s)
 
     def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
         y_hat = y_hat / self.codec.gains.gain_y(t)
@@ -215,18 +221,34 @@ def fit_tables(prior: Floats, counts: Floats, prior_weight: float = 200.0) -> Fl
     return blended / blended.sum(1, keepdims=True)
 
 
-def export(codec: Codec, folder: Path, images: list[Pixels], qualities: list[float]) -> None:
+def with_eight_bits(codec: Codec, images: list[Pixels]) -> Codec:
+    """Return the codec with 8-bit residual pairs, whose steps fit crops of the images."""
+    side = min(STEPS_CROP, min(min(image.shape[:2]) for image in images) // PAD * PAD)
+    return to_eight_bits(codec, *draw_batch(images, side, STEPS_CROPS, seed=0, step=0))
+
+
+def export(
+    codec: Codec,
+    folder: Path,
+    images: list[Pixels],
+    qualities: list[float],
+    eight_bits: bool = True,
+) -> None:
     """Write the model folder, atomically.
 
     Args:
         codec: the (averaged) model in float32.
         folder: where to write; replaced if it exists.
-        images: training images whose symbols the tables are fitted to; may be empty.
+        images: training images whose symbols the tables are fitted to, and the steps of 8-bit
+            residual pairs; may be empty, then all stays in float.
         qualities: the t in [0, 1] at which they are coded.
+        eight_bits: whether the residual pairs work on 8-bit integers.
 
     Raises:
         ValueError: the scale head could leave the exact integers.
     """
+    if images and eight_bits and not codec.arch.eight_bits:
+        codec = with_eight_bits(codec, images)
     codec = codec.eval().requires_grad_(False)
     codec.scale_head.assert_exact()
     partial = folder.with_name(folder.name + ".partial")

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from .entropy_model import TABLES, QualityGains, ScaleMixture, clamp_ste
-from .scale_head import ScaleHead, round_ste
+from .pairs import round_ste
+from .scale_head import ScaleHead
 from .transforms import Analysis, Architecture, Context, HyperAnalysis, MeanHead, Synthesis
 
 LMBDA_MIN, LMBDA_RATIO = 20.0, 800.0  # lmbda * 255^2 at t = 0, and how much larger at t = 1

@@ -25,7 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which networks these are (default npeg)",
     )
     add("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
-    add("--images", type=Path, metavar="DIR", help="training images to fit the tables to")
+    add(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="training images to fit the tables, and the steps of 8-bit residual pairs, to",
+    )
+    add("--float", action="store_true", help="keep the residual pairs in float: slower to run")
     add("--weights", type=Path, metavar="FILE", help="also write bare weights (safetensors)")
     add("--fit", type=int, default=FIT_IMAGES, metavar="N", help="how many of them (default 12)")
 
@@ -46,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     codec = Codec(Architecture(**state["arch"]))
     codec.load_state_dict(state["average"])
     images = load_images(args.images, 64, most=args.fit) if args.images else []
-    export(codec, args.out, images, list(FIT_QUALITIES))
+    export(codec, args.out, images, list(FIT_QUALITIES), eight_bits=not args.float)
     if args.weights:
         save_weights(args.weights, state)
     size = sum(path.stat().st_size for path in args.out.iterdir())

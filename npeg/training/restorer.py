@@ -24,7 +24,7 @@ from .checkpoint import read_state
 from .data import Pixels, draw_sample
 from .export import write_graph
 from .loop import Settings, first_state, prepare, psnr_db
-from .transforms import ResidualPair, start_at_zero
+from .pairs import ResidualPair, start_at_zero
 
 FORMAT = "restorer"
 PATCH = 2  # pixels that a sample of the finest scale covers in each direction

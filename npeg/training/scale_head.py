@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .transforms import Architecture, start_at_zero
+from .pairs import round_ste, start_at_zero
+from .transforms import Architecture
 
 WEIGHT_ONE = 256  # integer that stands for a weight of 1
 ACTIVATION_ONE = 16  # integer that stands for an activation of 1
@@ -18,11 +19,6 @@ INPUT_LIMIT = 127  # inputs are clipped to [-127, 127]
 ACTIVATION_LIMIT = 255  # hidden activations are clipped to [0, 255]
 INDEX_ONE = 4  # steps of the table index for a head output of 1
 EXACT = 2**24  # integers up to here are exact in float32
-
-
-def round_ste(x: Tensor) -> Tensor:
-    """Round to nearest, half to even, passing the gradient straight through."""
-    return x + (x.round() - x).detach()
 
 
 class IntegerConv(nn.Conv2d):

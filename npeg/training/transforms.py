@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from . import layout
+from .pairs import EightBitPair, ResidualPair, start_at_zero
 
 KNOTS = 8  # quality-dependent vectors are interpolated linearly over this many points
 PATCH = 8  # both transforms work on 8x8 pixel patches moved to channels
@@ -35,6 +36,12 @@ class Architecture:
     hyper_width: int = 96
     scale_width: int = 64
     end_kernel: int = 1  # side of the kernels next to the pixels
+    eight_bits: bool = False  # whether the residual pairs work on 8-bit integers
+
+    def pairs(self, count: int, width: int) -> nn.ModuleList:
+        """Return residual pairs of the kind that the transforms have."""
+        kind = EightBitPair if self.eight_bits else ResidualPair
+        return nn.ModuleList(kind(width) for _ in range(count))
 
 
 def knot_weights(t: Tensor) -> Tensor:
@@ -65,25 +72,6 @@ class Modulation(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         return x * interpolate(self.gain, t).to(x.dtype) + interpolate(self.shift, t).to(x.dtype)
-
-
-def start_at_zero(conv: nn.Conv2d) -> None:
-    """Make a layer start without effect, so that training starts from the linear transform."""
-    for parameter in conv.parameters():
-        nn.init.zeros_(parameter)
-
-
-class ResidualPair(nn.Module):
-    """x + conv(relu(conv(x))), starting as the identity."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        start_at_zero(self.conv2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(x)))
 
 
 def opponent_dct(channels: int) -> Tensor:
@@ -119,7 +107,7 @@ class Analysis(nn.Module):
         kernel = arch.end_kernel
         self.head = nn.Conv2d(3 * PATCH**2, width, kernel, padding=kernel // 2)
         self.modulation = Modulation(width)
-        self.pairs = nn.ModuleList(ResidualPair(width) for _ in range(arch.analysis_pairs))
+        self.pairs = arch.pairs(arch.analysis_pairs, width)
         self.tail = nn.Conv2d(width, arch.latents, 3, stride=2, padding=1)
         self.shortcut = nn.Conv2d(3 * STRIDE**2, arch.latents, 1, bias=False)
         start_at_zero(self.tail)
@@ -151,7 +139,7 @@ class Synthesis(nn.Module):
         width = arch.synthesis_width
         self.head = nn.Conv2d(arch.latents, 4 * width, 1)
         self.modulation = Modulation(width)
-        self.pairs = nn.ModuleList(ResidualPair(width) for _ in range(arch.synthesis_pairs))
+        self.pairs = arch.pairs(arch.synthesis_pairs, width)
         kernel = arch.end_kernel
         self.tail = nn.Conv2d(width, 3 * PATCH**2, kernel, padding=kernel // 2)
         self.shortcut = nn.Conv2d(arch.latents, 3 * STRIDE**2, 1, bias=False)

@@ -119,10 +119,15 @@ def use_winograd(network: nn.Module) -> int:
     found = [m for m in network.modules() if type(m) is nn.Conv2d and _is_suitable(m)]
     for convolution in found:
         convolution.__class__ = WinogradConv2d
+    use_products(network)
+    return len(found)
+
+
+def use_products(network: nn.Module) -> None:
+    """Let the network's 1x1 convolutions work as products of matrices."""
     for module in network.modules():
         if type(module) is nn.Conv2d and _is_pointwise(module):
             module.__class__ = PointwiseConv2d
-    return len(found)
 
 
 def _is_pointwise(conv: nn.Conv2d) -> bool:

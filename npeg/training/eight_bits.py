@@ -1,0 +1,155 @@
+"""A trained codec turned to 8-bit residual pairs, and such a pair as ONNX operators.
+
+Enters: a codec in float and some images. Leaves: one that computes nearly the same with pairs of
+8-bit integers, to be trained on; a pair's operators for the exporter.
+"""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layout import channels_first, channels_last
+from .model import Codec
+from .pairs import RANGE, EightBitPair, ResidualPair, integer_weights, weight_units
+from .transforms import Analysis, Synthesis
+from .winograd import use_products
+
+COVERED = 0.9995  # part of the activations that the first steps cover; the rest is clipped
+SAMPLED = 1 << 20  # activations that a step is found from
+
+Activations = dict[nn.Module, tuple[Tensor, Tensor, Tensor]]
+"""Of each pair: what enters it, what is between its convolutions and what it adds."""
+
+
+@torch.no_grad()
+def to_eight_bits(codec: Codec, x: Tensor, t: Tensor) -> Codec:
+    """Return a codec with 8-bit residual pairs that computes nearly what `codec` does.
+
+    Args:
+        codec: with pairs in float.
+        x: images (B, 3, H, W) in [0, 1] that show how large features are.
+        t: their qualities (B,) in [0, 1].
+    """
+    codec = copy.deepcopy(codec)
+    seen = observe(codec, x, t)
+    for transform in (codec.g_a, codec.g_s):
+        equalize(transform, seen)
+    seen = observe(codec, x, t)
+    found = Codec(replace(codec.arch, eight_bits=True))
+    found.load_state_dict(codec.state_dict(), strict=False)
+    limits = torch.tensor([RANGE - 1, 2 * RANGE - 1, RANGE - 1])
+    for pair, eight in zip(pairs_of(codec), pairs_of(found), strict=True):
+        assert isinstance(eight, EightBitPair)
+        eight.log_steps.data = torch.log(torch.stack([covering(v) for v in seen[pair]]) / limits)
+    return found
+
+
+def pairs_of(module: nn.Module) -> list[ResidualPair]:
+    """Return the residual pairs of a network, in their order."""
+    return [m for m in module.modules() if isinstance(m, ResidualPair)]
+
+
+def observe(codec: Codec, x: Tensor, t: Tensor) -> Activations:
+    """Run the codec on images and return its residual pairs' activations."""
+    seen: Activations = {}
+
+    def keep(pair: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        assert isinstance(pair, ResidualPair)
+        seen[pair] = inputs[0], F.relu(pair.conv1(inputs[0])), output - inputs[0]
+
+    hooks = [pair.register_forward_hook(keep) for pair in pairs_of(codec)]
+    codec(x, t)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def equalize(transform: Analysis | Synthesis, seen: Activations) -> None:
+    """Scale the channels so that all are about equally large; the transform stays the same."""
+    pairs = pairs_of(transform)
+    entering = torch.stack([magnitude(seen[pair][0]) for pair in pairs]).amax(0)
+    transform.modulation.gain.div_(entering)
+    transform.modulation.shift.div_(entering)
+    for pair in pairs:
+        assert pair.conv1.bias is not None and pair.conv2.bias is not None
+        between = magnitude(seen[pair][1])
+        pair.conv1.weight *= entering[:, None, None] / between[:, None, None, None]
+        pair.conv1.bias /= between
+        pair.conv2.weight *= between[:, None, None] / entering[:, None, None, None]
+        pair.conv2.bias /= entering
+    transform.tail.weight *= entering[:, None, None]
+
+
+def magnitude(x: Tensor) -> Tensor:
+    """Return about how large the channels of x (B, C, H, W) get, relative to their mean, (C,)."""
+    found = x.abs().transpose(0, 1).flatten(1).quantile(COVERED, dim=1)
+    found = found.clamp(min=float(found.mean()) / 16)  # a channel that does nothing stays so
+    return found / found.log().mean().exp()
+
+
+def covering(x: Tensor) -> Tensor:
+    """Return a magnitude that nearly all of x stays within."""
+    flat = x.abs().flatten()
+    return flat[:: -(-flat.numel() // SAMPLED)].quantile(COVERED)
+
+
+class PairGraph(nn.Module):
+    """An `EightBitPair` that the exporter writes as operators on 8-bit integers."""
+
+    def __init__(self, pair: EightBitPair) -> None:
+        super().__init__()
+        self.pair = pair
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = PairOperators.apply(channels_last(x), self.pair)
+        return channels_first(found)
+
+
+def for_export(transform: Analysis | Synthesis) -> None:
+    """Let the exporter write 8-bit pairs as such, and all else with the channels last, as they are.
+
+    ONNX Runtime then moves no features between layouts.
+    """
+    pairs = [pair for pair in pairs_of(transform) if isinstance(pair, EightBitPair)]
+    if pairs:
+        transform.pairs = nn.ModuleList(PairGraph(pair) for pair in pairs)
+        use_products(transform)
+
+
+class PairOperators(torch.autograd.Function):
+    """The ONNX operators of an `EightBitPair` on x (1, H, W, C); in PyTorch only x's shape."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pair: EightBitPair) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, pair: EightBitPair) -> Any:
+        def constant(value: Tensor) -> Any:
+            return g.op("Constant", value_t=value.detach())
+
+        def convolve(q: Any, conv: nn.Conv2d, entering: Any, leaving: Any) -> Any:
+            """Convolve integers; entering, leaving: their steps and zeros."""
+            assert conv.bias is not None
+            units = weight_units(conv)
+            bias = torch.round(conv.bias / (units * entering[0])).to(torch.int32)
+            weights = (integer_weights(conv).to(torch.int8), units, (0 * units).to(torch.int8))
+            operands = [*entering, *weights, *leaving, bias]
+            return g.op("QLinearConv", q, *map(constant, operands), pads_i=[1, 1, 1, 1])
+
+        steps = torch.exp(pair.log_steps)
+        zeros = (RANGE, 0, RANGE)
+        entering, between, leaving = [
+            (step, torch.tensor(zero, dtype=torch.uint8))
+            for step, zero in zip(steps, zeros, strict=True)
+        ]
+        q = g.op("QuantizeLinear", x, *map(constant, entering))
+        q = g.op("Transpose", q, perm_i=[0, 3, 1, 2])  # ONNX Runtime takes these two out again
+        q = convolve(q, pair.conv1, entering, between)
+        q = convolve(q, pair.conv2, between, leaving)
+        q = g.op("Transpose", q, perm_i=[0, 2, 3, 1])
+        return g.op("Add", x, g.op("DequantizeLinear", q, *map(constant, leaving)))

@@ -1,0 +1,76 @@
+"""Residual pairs of 3x3 convolutions, in float or on 8-bit integers.
+
+Processors compute on 8-bit integers several times faster. Features are float32 between the pairs;
+an 8-bit pair rounds what enters it, what is between its convolutions and what it adds. Sums of
+products of such integers are exact on every machine.
+
+Source: Esser et al., Learned Step Size Quantization, arXiv:1902.08153.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WEIGHT_LIMIT = 64  # two products with 8-bit activations fit in 16 bits: AVX2 adds them there
+RANGE = 128  # of signed activations: -128..127; those after a ReLU are 0..255
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round to nearest, half to even, passing the gradient straight through."""
+    return x + (x.round() - x).detach()
+
+
+def start_at_zero(conv: nn.Conv2d) -> None:
+    """Make a layer start without effect, so that training starts from the linear transform."""
+    for parameter in conv.parameters():
+        nn.init.zeros_(parameter)
+
+
+class ResidualPair(nn.Module):
+    """x + conv(relu(conv(x))), starting as the identity."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        start_at_zero(self.conv2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu(self.conv1(x)))
+
+
+def integers(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+    """Return x in whole steps, clipped; gradients reach both x and the step."""
+    return round_ste(x / step).clamp(low, high)
+
+
+class EightBitPair(ResidualPair):
+    """x + conv(relu(conv(x))) with 8-bit activations and 7-bit weights, steps learned."""
+
+    def __init__(self, channels: int):
+        super().__init__(channels)
+        self.log_steps = nn.Parameter(torch.full((3,), -4.0))  # entering, between, leaving
+
+    def forward(self, x: Tensor) -> Tensor:
+        entering, between, leaving = torch.exp(self.log_steps)
+        q = integers(x, entering, -RANGE, RANGE - 1)
+        q = integers(convolve(q, self.conv1, entering), between, 0, 2 * RANGE - 1)  # also the ReLU
+        q = integers(convolve(q, self.conv2, between), leaving, -RANGE, RANGE - 1)
+        return x + q * leaving
+
+
+def weight_units(conv: nn.Conv2d) -> Tensor:
+    """Return what a weight of 1 stands for, by output channel (K,)."""
+    return conv.weight.detach().abs().amax((1, 2, 3)) / WEIGHT_LIMIT + 1e-12
+
+
+def integer_weights(conv: nn.Conv2d) -> Tensor:
+    """Return the weights (K, C, 3, 3) in whole units."""
+    return round_ste(conv.weight / weight_units(conv)[:, None, None, None])
+
+
+def convolve(q: Tensor, conv: nn.Conv2d, step: Tensor) -> Tensor:
+    """Convolve activations q (B, C, H, W) in whole steps; return values in float32."""
+    assert conv.bias is not None
+    found = F.conv2d(q, integer_weights(conv), padding=1)
+    return found * (weight_units(conv) * step)[:, None, None] + conv.bias[:, None, None]
