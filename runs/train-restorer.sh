@@ -9,4 +9,4 @@ val=${2:?give the folder of photographs to validate on}
 out=${3:?give the folder for checkpoint and logs}
 npeg train --codec restorer --images "$train" --val "$val" --out "$out" \
     --steps 18871 --decay 4500 --validate-every 2000
-npeg export "$out/checkpoint.pt" --codec restorer --out npeg/models/restorer
+npeg export "$out/checkpoint.pt" --codec restorer --images "$train" --out npeg/models/restorer

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 from npeg.networks import Model  # noqa: E402
-from npeg.training.eight_bits import equalize, observe, to_eight_bits  # noqa: E402
+from npeg.training.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
 from npeg.training.export import export  # noqa: E402
 from npeg.training.model import Codec, anchor_mask  # noqa: E402
 from npeg.training.transforms import Architecture  # noqa: E402
@@ -64,7 +64,7 @@ def test_equal_channels_leave_the_transforms_as_they_are(codec: Codec) -> None:
     scaled, t = copy.deepcopy(codec), torch.tensor([0.1, 0.8])
     seen = observe(scaled, x, t)
     for transform in (scaled.g_a, scaled.g_s):
-        equalize(transform, seen)
+        equalize_transform(transform, seen)
     assert not torch.equal(scaled.g_a.pairs[0].conv1.weight, codec.g_a.pairs[0].conv1.weight)
     latents = codec.g_a(x, t)
     torch.testing.assert_close(scaled.g_a(x, t), latents, atol=1e-4, rtol=1e-4)

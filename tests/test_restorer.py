@@ -134,6 +134,32 @@ def test_the_graph_equals_the_network_on_images_of_any_size(settings, tmp_path):
         assert np.abs(found - 255 * expected.numpy()).max() < 0.25  # weights in half precision
 
 
+def test_8_bits_move_the_estimate_a_little_and_the_graph_computes_on_them(settings, tmp_path):
+    checkpoint = settings.out / "checkpoint.pt"
+    torch.manual_seed(0)
+    trainer = Trainer(settings, TINY)
+    for parameter in trainer.average.parameters():
+        parameter += 0.05 * torch.randn_like(parameter)  # nothing is zero any more
+    trainer.save()
+    out, model = tmp_path / "model", trainer.average
+    arguments = ["--codec", "restorer", "--out", str(out), "--images", str(settings.images)]
+    assert main(["export", str(checkpoint), *arguments]) == 0
+    onnx = pytest.importorskip("onnx")
+    operators = [node.op_type for node in onnx.load(out / "restorer.onnx").graph.node]
+    assert operators.count("QLinearConv") == 2 * 3
+    session = pytest.importorskip("onnxruntime").InferenceSession(out / "restorer.onnx")
+    pixels = waves(4)[None]
+    found = session.run(None, {"pixels": pixels})[0]
+    x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    expected = (255 * model(x)).permute(0, 2, 3, 1).numpy()
+    change = (expected - pixels).std()
+    assert change > 5
+    assert 0 < np.std(found - expected) < 0.02 * change
+    assert main(["export", str(checkpoint), *arguments, "--float"]) == 0
+    operators = [node.op_type for node in onnx.load(out / "restorer.onnx").graph.node]
+    assert "QLinearConv" not in operators
+
+
 def test_bare_weights_start_a_new_run(settings, tmp_path):
     trained = restorer.train(settings, TINY)
     bare = tmp_path / "weights.safetensors"

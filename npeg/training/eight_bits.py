@@ -1,12 +1,14 @@
-"""A trained codec turned to 8-bit residual pairs, and such a pair as ONNX operators.
+"""Trained networks turned to 8-bit residual pairs, and such a pair as ONNX operators.
 
 Enters: a codec in float and some images. Leaves: one that computes nearly the same with pairs of
-8-bit integers, to be trained on; a pair's operators for the exporter.
+8-bit integers, and can be trained on; what another network needs for that; a pair's operators for
+the exporter.
 """
 
 import copy
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +21,12 @@ from .transforms import Analysis, Synthesis
 from .winograd import use_products
 
 COVERED = 0.9995  # part of the activations that the first steps cover; the rest is clipped
-SAMPLED = 1 << 20  # activations that a step is found from
+SAMPLED = 1 << 20  # activations that steps and magnitudes are found from
 
 Activations = dict[nn.Module, tuple[Tensor, Tensor, Tensor]]
 """Of each pair: what enters it, what is between its convolutions and what it adds."""
+
+N = TypeVar("N", bound=nn.Module)
 
 
 @torch.no_grad()
@@ -37,15 +41,8 @@ def to_eight_bits(codec: Codec, x: Tensor, t: Tensor) -> Codec:
     codec = copy.deepcopy(codec)
     seen = observe(codec, x, t)
     for transform in (codec.g_a, codec.g_s):
-        equalize(transform, seen)
-    seen = observe(codec, x, t)
-    found = Codec(replace(codec.arch, eight_bits=True))
-    found.load_state_dict(codec.state_dict(), strict=False)
-    limits = torch.tensor([RANGE - 1, 2 * RANGE - 1, RANGE - 1])
-    for pair, eight in zip(pairs_of(codec), pairs_of(found), strict=True):
-        assert isinstance(eight, EightBitPair)
-        eight.log_steps.data = torch.log(torch.stack([covering(v) for v in seen[pair]]) / limits)
-    return found
+        equalize_transform(transform, seen)
+    return with_steps(Codec(replace(codec.arch, eight_bits=True)), codec, observe(codec, x, t))
 
 
 def pairs_of(module: nn.Module) -> list[ResidualPair]:
@@ -53,40 +50,64 @@ def pairs_of(module: nn.Module) -> list[ResidualPair]:
     return [m for m in module.modules() if isinstance(m, ResidualPair)]
 
 
-def observe(codec: Codec, x: Tensor, t: Tensor) -> Activations:
-    """Run the codec on images and return its residual pairs' activations."""
+def observe(network: nn.Module, *inputs: Tensor) -> Activations:
+    """Run a network and return its residual pairs' activations."""
     seen: Activations = {}
 
     def keep(pair: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         assert isinstance(pair, ResidualPair)
         seen[pair] = inputs[0], F.relu(pair.conv1(inputs[0])), output - inputs[0]
 
-    hooks = [pair.register_forward_hook(keep) for pair in pairs_of(codec)]
-    codec(x, t)
+    hooks = [pair.register_forward_hook(keep) for pair in pairs_of(network)]
+    network(*inputs)
     for hook in hooks:
         hook.remove()
     return seen
 
 
-def equalize(transform: Analysis | Synthesis, seen: Activations) -> None:
+def with_steps(eight: N, network: nn.Module, seen: Activations) -> N:
+    """Give `eight` the weights of the network, and steps that cover what was seen in it."""
+    eight.load_state_dict(network.state_dict(), strict=False)
+    limits = torch.tensor([RANGE - 1, 2 * RANGE - 1, RANGE - 1])
+    for pair, its_eight in zip(pairs_of(network), pairs_of(eight), strict=True):
+        assert isinstance(its_eight, EightBitPair)
+        steps = torch.stack([covering(values) for values in seen[pair]]) / limits
+        its_eight.log_steps.data = torch.log(steps)
+    return eight
+
+
+def equalize_transform(transform: Analysis | Synthesis, seen: Activations) -> None:
     """Scale the channels so that all are about equally large; the transform stays the same."""
-    pairs = pairs_of(transform)
-    entering = torch.stack([magnitude(seen[pair][0]) for pair in pairs]).amax(0)
-    transform.modulation.gain.div_(entering)
-    transform.modulation.shift.div_(entering)
+    factors = equalize_pairs(pairs_of(transform), seen)
+    multiply([transform.modulation.gain.T, transform.modulation.shift.T], 1 / factors)
+    multiply([transform.tail.weight.transpose(0, 1)], factors)
+
+
+def equalize_pairs(pairs: list[ResidualPair], seen: Activations) -> Tensor:
+    """Scale what is in pairs that follow each other; return how large channels were, (C,).
+
+    What enters them must be divided by it, what leaves them multiplied.
+    """
+    factors = torch.stack([magnitude(seen[pair][0]) for pair in pairs]).amax(0)
     for pair in pairs:
-        assert pair.conv1.bias is not None and pair.conv2.bias is not None
         between = magnitude(seen[pair][1])
-        pair.conv1.weight *= entering[:, None, None] / between[:, None, None, None]
-        pair.conv1.bias /= between
-        pair.conv2.weight *= between[:, None, None] / entering[:, None, None, None]
-        pair.conv2.bias /= entering
-    transform.tail.weight *= entering[:, None, None]
+        multiply([pair.conv1.weight.transpose(0, 1)], factors)
+        multiply(pair.conv1.parameters(), 1 / between)
+        multiply([pair.conv2.weight.transpose(0, 1)], between)
+        multiply(pair.conv2.parameters(), 1 / factors)
+    return factors
+
+
+def multiply(tensors: Iterable[Tensor], factors: Tensor) -> None:
+    """Multiply the first dimension (C, ...) of tensors by factors (C,), in place."""
+    for tensor in tensors:
+        tensor.mul_(factors.view(-1, *[1] * (tensor.ndim - 1)))
 
 
 def magnitude(x: Tensor) -> Tensor:
     """Return about how large the channels of x (B, C, H, W) get, relative to their mean, (C,)."""
-    found = x.abs().transpose(0, 1).flatten(1).quantile(COVERED, dim=1)
+    flat = x.abs().transpose(0, 1).flatten(1)
+    found = flat[:, :: -(-flat.numel() // SAMPLED)].quantile(COVERED, dim=1)
     found = found.clamp(min=float(found.mean()) / 16)  # a channel that does nothing stays so
     return found / found.log().mean().exp()
 
@@ -109,15 +130,17 @@ class PairGraph(nn.Module):
         return channels_first(found)
 
 
-def for_export(transform: Analysis | Synthesis) -> None:
+def for_export(network: nn.Module) -> None:
     """Let the exporter write 8-bit pairs as such, and all else with the channels last, as they are.
 
     ONNX Runtime then moves no features between layouts.
     """
-    pairs = [pair for pair in pairs_of(transform) if isinstance(pair, EightBitPair)]
-    if pairs:
-        transform.pairs = nn.ModuleList(PairGraph(pair) for pair in pairs)
-        use_products(transform)
+    if any(isinstance(pair, EightBitPair) for pair in pairs_of(network)):
+        use_products(network)
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, EightBitPair):
+                setattr(parent, name, PairGraph(child))
 
 
 class PairOperators(torch.autograd.Function):

@@ -6,6 +6,7 @@ from pathlib import Path
 from ..errors import InputError
 
 FIT_IMAGES = 12  # images that the tables are fitted to, spread over the folder
+STEPS_IMAGES = 64  # images that the restorer's 8-bit steps are fitted to
 FIT_QUALITIES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 
 
@@ -73,11 +74,12 @@ def _export_dither(args: argparse.Namespace) -> int:
 
 def _export_restorer(args: argparse.Namespace) -> int:
     from .checkpoint import save_weights
+    from .data import load_images
     from .restorer import export, load_checkpoint
 
-    if args.images:
-        raise InputError("found --images for the restorer, which has no tables to fit")
-    export(args.checkpoint, args.out)
+    eight_bits = args.images and not args.float
+    images = load_images(args.images, 64, most=STEPS_IMAGES) if eight_bits else []
+    export(args.checkpoint, args.out, images)
     if args.weights:
         save_weights(args.weights, load_checkpoint(args.checkpoint))
     size = sum(path.stat().st_size for path in args.out.iterdir())

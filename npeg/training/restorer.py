@@ -6,9 +6,10 @@ eighth of the resolution, where dense 3x3 convolutions are cheap; the samples of
 8x8 blocks of JPEG: images are taken to start at a corner of a block, as whole files do.
 """
 
+import copy
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,16 @@ from ..bench.luma import studio_luma
 from . import layout, loop
 from .checkpoint import read_state
 from .data import Pixels, draw_sample
+from .eight_bits import Activations, equalize_pairs, for_export, multiply, observe, with_steps
 from .export import write_graph
 from .loop import Settings, first_state, prepare, psnr_db
-from .pairs import ResidualPair, start_at_zero
+from .pairs import EightBitPair, ResidualPair, start_at_zero
 
 FORMAT = "restorer"
 PATCH = 2  # pixels that a sample of the finest scale covers in each direction
 MULTIPLE = 8  # of the sides that it takes
 GREY, WEBP, SHIFTED = 0.5, 0.15, 0.1  # parts of the samples
+STEPS_CROPS = 64  # crops that 8-bit steps fit
 MAX_DOWNSCALE = 2.0  # of samples: small pictures are sharper and busier
 VALIDATION = ((10, True), (20, True), (30, True), (40, True), (10, False), (30, False))
 """Quality and whether grey, of the JPEGs that are validated on."""
@@ -48,20 +51,22 @@ class Shape:
 
     widths: tuple[int, ...] = (32, 64, 128)
     pairs: tuple[int, ...] = (1, 1, 2)
+    eight_bits: bool = False  # whether the residual pairs work on 8-bit integers
 
 
 class Scale(nn.Module):
     """One scale of the network, with the next coarser one inside: (B, width, h, w) to the same."""
 
-    def __init__(self, widths: Sequence[int], pairs: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], pairs: Sequence[int], eight_bits: bool) -> None:
         super().__init__()
         width = widths[0]
-        self.before = nn.Sequential(*(ResidualPair(width) for _ in range(pairs[0])))
-        self.inner = Scale(widths[1:], pairs[1:]) if len(widths) > 1 else None
+        kind = EightBitPair if eight_bits else ResidualPair
+        self.before = nn.Sequential(*(kind(width) for _ in range(pairs[0])))
+        self.inner = Scale(widths[1:], pairs[1:], eight_bits) if len(widths) > 1 else None
         if self.inner:
             self.down = nn.Conv2d(width, widths[1], 2, stride=2)
             self.up = nn.Conv2d(widths[1], 4 * width, 1)
-            self.after = nn.Sequential(*(ResidualPair(width) for _ in range(pairs[0])))
+            self.after = nn.Sequential(*(kind(width) for _ in range(pairs[0])))
             self.shuffle: Callable[[Tensor, int], Tensor] = F.pixel_shuffle
             start_at_zero(self.up)
 
@@ -85,7 +90,7 @@ class Restorer(nn.Module):
         self.shuffle: Callable[[Tensor, int], Tensor] = F.pixel_shuffle
         width = shape.widths[0]
         self.head = nn.Conv2d(3 * PATCH**2, width, 3, padding=1)
-        self.body = Scale(shape.widths, shape.pairs)
+        self.body = Scale(shape.widths, shape.pairs, shape.eight_bits)
         self.tail = nn.Conv2d(width, 3 * PATCH**2, 3, padding=1)
         start_at_zero(self.tail)
 
@@ -224,6 +229,53 @@ def train(settings: Settings, shape: Shape | None = None) -> Trainer:
     return trainer
 
 
+@torch.no_grad()
+def to_eight_bits(restorer: Restorer, x: Tensor) -> Restorer:
+    """Return a restorer with 8-bit residual pairs that computes nearly what `restorer` does.
+
+    Args:
+        restorer: with pairs in float.
+        x: degraded images (B, 3, H, W) in [0, 1] that show how large features are.
+    """
+    restorer = copy.deepcopy(restorer)
+    equalize(restorer, observe(restorer, x))
+    found = Restorer(replace(restorer.shape, eight_bits=True))
+    return with_steps(found, restorer, observe(restorer, x))
+
+
+def equalize(restorer: Restorer, seen: Activations) -> None:
+    """Scale the channels of each scale to be about equally large; the network stays the same."""
+    enters: Sequence[nn.Conv2d] = [restorer.head]
+    leaves: nn.Conv2d = restorer.tail
+    scale: Scale | None = restorer.body
+    while scale:
+        inner = scale.inner
+        pairs = [*scale.before, *scale.after] if inner else [*scale.before]
+        factors = equalize_pairs([pair for pair in pairs if isinstance(pair, ResidualPair)], seen)
+        multiply([values for conv in enters for values in conv.parameters()], 1 / factors)
+        multiply([leaves.weight.transpose(0, 1)], factors)
+        if inner:
+            multiply(
+                [values.unflatten(0, (-1, 4)) for values in scale.up.parameters()], 1 / factors
+            )
+            multiply([scale.down.weight.transpose(0, 1)], factors)
+            enters, leaves = [scale.down], scale.up
+        scale = inner
+
+
+class Down(nn.Module):
+    """A 2x2 convolution of stride 2 with the channels last, where 8-bit pairs have them."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(conv.weight.permute(0, 2, 3, 1).flatten(1), requires_grad=False)
+        self.bias = conv.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        blocks = layout.space_to_depth(layout.channels_last(x), 2)
+        return layout.channels_first(F.linear(blocks, self.weight, self.bias))
+
+
 class RestorerGraph(nn.Module):
     """Pixels (1, H, W, 3) uint8 to the estimate, float in 0..255, neither rounded nor clipped."""
 
@@ -237,22 +289,37 @@ class RestorerGraph(nn.Module):
             if isinstance(scale, Scale) and scale.inner:
                 scale.shuffle = layout.shuffle
                 layout.reorder_outputs(scale.up, 2)
+                if model.shape.eight_bits:
+                    scale.down = Down(scale.down)  # type: ignore[assignment]
+        for_export(model)
 
     def forward(self, pixels: Tensor) -> Tensor:
         x_hat: Tensor = self.model(pixels.permute(0, 3, 1, 2).float() / 255)
         return (x_hat * 255).permute(0, 2, 3, 1)
 
 
-def export(checkpoint: Path, folder: Path) -> None:
-    """Write a checkpoint's averaged network as folder/restorer.onnx, in half precision.
+def export(checkpoint: Path, folder: Path, images: list[Pixels]) -> None:
+    """Write a checkpoint's averaged network as folder/restorer.onnx.
+
+    Args:
+        checkpoint: of a restorer.
+        folder: where to write.
+        images: training images that the steps of 8-bit residual pairs are fitted to; may be
+            empty, then the pairs stay in float, stored in half precision.
 
     Raises:
         InputError: the checkpoint is not one of a restorer.
     """
     state = load_checkpoint(checkpoint)
-    model = Restorer(Shape(**state["shape"])).eval().requires_grad_(False)
+    model = Restorer(Shape(**state["shape"]))
     model.load_state_dict(state["average"])
+    if images and not model.shape.eight_bits:
+        side = min(min(image.shape[:2]) for image in images) - Trainer.MARGIN
+        crop = min(Settings.crop, side // MULTIPLE * MULTIPLE)
+        settings = Settings(images=folder, out=folder, batch=STEPS_CROPS, crop=crop)
+        model = to_eight_bits(model, draw_batch(images, settings, step=0)[1])
     folder.mkdir(parents=True, exist_ok=True)
     pixels = torch.zeros(1, 64, 96, 3, dtype=torch.uint8)
     path = folder / "restorer.onnx"
-    write_graph(RestorerGraph(model), {"pixels": pixels}, ["estimate"], path, half=True)
+    graph = RestorerGraph(model.eval().requires_grad_(False))
+    write_graph(graph, {"pixels": pixels}, ["estimate"], path, half=True)
