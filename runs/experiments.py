@@ -14,7 +14,6 @@ What wins moves to npeg/training.
 
 import argparse
 import csv
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -22,7 +21,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MethodType
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,20 +37,21 @@ from npeg.training.codec import (
 )
 from npeg.training.data import load_images
 from npeg.training.loop import first_state
-from npeg.training.model import Codec, anchor_mask, distortion_weight
+from npeg.training.model import Codec, anchor_mask
 from npeg.training.optimizer import Muon, build_optimizers
-from npeg.training.pairs import ResidualPair, round_ste, start_at_zero
+from npeg.training.pairs import ResidualPair, start_at_zero
 from npeg.training.transforms import (
-    KNOTS,
+    DETAIL,
     PATCH,
+    SLOPE,
     STRIDE,
     Architecture,
     MeanHead,
     Modulation,
+    usual_deviations,
 )
-from npeg.training.winograd import Winograd, WinogradConv2d
 
-BASELINE = Architecture(analysis_pairs=4, synthesis_pairs=3, end_kernel=3)  # of model 3
+BASELINE = Architecture()
 TABLE = Path(__file__).with_name("experiments.tsv")
 NOWHERE = Path("/nonexistent")  # no checkpoint there
 TIMED_IMAGES = 12
@@ -83,65 +82,6 @@ def without_shortcuts(codec: Codec) -> None:
         transform.shortcut.weight.data.zero_()
         transform.shortcut.requires_grad_(False)
         nn.init.kaiming_normal_(transform.tail.weight, 0.1)
-
-
-def usual_magnitudes(channels: int) -> Tensor:
-    """Return the mean magnitudes (channels,) of photographs in `opponent_dct`, within a fifth.
-
-    Powers of the distance from the DCT's corner, fitted to 240 crops of training images.
-    """
-    distance = np.sort(np.hypot(*(np.indices((STRIDE, STRIDE)) + 0.5)), axis=None)
-    luma, axis = channels * 5 // 8, channels - channels * 5 // 8
-    parts = ((luma, 0.93, 1.41), ((axis + 1) // 2, 0.36, 1.98), (axis // 2, 0.17, 1.73))
-    found = [factor * distance[:count] ** -power for count, factor, power in parts]
-    return torch.from_numpy(np.concatenate(found)).float()
-
-
-def usual_start(codec: Codec) -> None:
-    """Start at the best steps of the linear transform, with the scales that photographs have.
-
-    The best step: W MSE = W step^2 / (12 * 768) a latent, and -log2(step) / 256 bits a pixel.
-    """
-    weight = distortion_weight(torch.linspace(0, 1, KNOTS)[:, None])
-    log_gain = 0.5 * torch.log(weight * math.log(2) / 18)
-    codec.gains.log_gain_y.data[:] = log_gain
-    codec.gains.log_scale_y.data = log_gain + usual_magnitudes(codec.arch.latents).log()
-    codec.gains.log_scale_z.data[:] = math.log(0.5)
-
-
-def finer_start(factor: float) -> Callable[[Codec], None]:
-    """Return a change that starts at steps finer by the factor, and the scales with them."""
-
-    def change(codec: Codec) -> None:
-        codec.gains.log_gain_y.data += math.log(factor)
-        codec.gains.log_scale_y.data += math.log(factor)
-
-    return change
-
-
-class Coarse(nn.Module):
-    """A 1x1 convolution and residual pairs at 1/16, before the synthesis' own first layer."""
-
-    def __init__(self, latents: int, width: int, pairs: int) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(latents, width, 1)
-        self.pairs = nn.Sequential(*(ResidualPair(width) for _ in range(pairs)))
-
-    def forward(self, y_hat: Tensor) -> Tensor:
-        """Return features (B, width, H/16, W/16)."""
-        found: Tensor = self.pairs(self.enter(y_hat))
-        return found
-
-
-def coarse(width: int, pairs: int) -> Callable[[Codec], None]:
-    """Return a change that lets the synthesis begin at 1/16."""
-
-    def change(codec: Codec) -> None:
-        arch = codec.arch
-        begin = Coarse(arch.latents, width, pairs)
-        codec.g_s.head = nn.Sequential(begin, nn.Conv2d(width, 4 * arch.synthesis_width, 1))
-
-    return change
 
 
 class Finer(nn.Module):
@@ -188,7 +128,7 @@ def two_scales(codec: Codec) -> None:
         return self.finish(self.head(patches), self.shortcut(blocks), t)
 
     def synthesise(self, y_hat, t):
-        detail = F.pixel_shuffle(self.tail(self.features(y_hat, t)), PATCH)
+        detail = DETAIL * F.pixel_shuffle(self.tail(self.features(y_hat, t)), PATCH)
         return F.pixel_shuffle(self.shortcut(y_hat), STRIDE) + detail + 0.5
 
     codec.g_a.forward = MethodType(analyse, codec.g_a)
@@ -206,11 +146,15 @@ class FourPasses(nn.Module):
         self.means = nn.ModuleList(nn.Conv2d(width, m // 2, 1) for _ in range(3))
         for conv in self.means:
             start_at_zero(conv)
+        self.register_buffer("deviations", usual_deviations(m)[:, None, None], persistent=False)
 
     def forward(self, k: int, psi: Tensor, known: Tensor) -> Tensor:
         """Return the means of half the channels, (B, M/2, H/16, W/16), in pass k + 2."""
-        h = F.relu(torch.cat([psi, self.neighbours[k](known)], dim=1))
-        return self.means[k](F.relu(self.mix[k](h)))
+        neighbours = self.neighbours[k](known / self.deviations)
+        h = F.leaky_relu(torch.cat([psi, neighbours], dim=1), SLOPE)
+        means = self.means[k](F.leaky_relu(self.mix[k](h), SLOPE))
+        first = 0 if k == 1 else known.shape[1] // 2  # passes 2 and 4 are for the second half
+        return means * self.deviations[first : first + means.shape[1]]
 
 
 def four_passes(codec: Codec) -> None:
@@ -290,6 +234,7 @@ def side_information(codec: Codec) -> None:
         return found
 
     def features(self, y_hat, t):
+        y_hat = y_hat / self.deviations
         h = F.pixel_shuffle(self.head(torch.cat([y_hat, self.psi], dim=1)), 2)
         h = self.modulation(h, t)
         for pair in self.pairs:
@@ -299,39 +244,6 @@ def side_information(codec: Codec) -> None:
     codec.mean_head.forward = MethodType(mean_head, codec.mean_head)
     codec.quantize = MethodType(quantize, codec)
     g_s.features = MethodType(features, g_s)
-
-
-class EightBitConv2d(WinogradConv2d):
-    """A 3x3 convolution of 8-bit inputs with 7-bit weights; in training both are only rounded so.
-
-    The step of the inputs is learned, that of each output channel's weights follows the largest.
-    Source: Esser et al., Learned Step Size Quantization, arXiv:1902.08153.
-    """
-
-    WEIGHT_LIMIT = 63  # so that no pair of products saturates 16 bits on CPUs without VNNI
-
-    def __init__(self, conv: nn.Conv2d, low: int, high: int) -> None:
-        super().__init__(conv.in_channels, conv.out_channels, 3, padding=1)
-        self.load_state_dict(conv.state_dict())
-        self.low, self.high = low, high
-        self.log_step = nn.Parameter(torch.tensor(-4.0))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the convolution (B, K, H, W) of the rounded inputs."""
-        step = torch.exp(self.log_step)
-        x = round_ste((x / step).clamp(self.low, self.high)) * step
-        unit = self.weight.detach().abs().amax((1, 2, 3), keepdim=True) / self.WEIGHT_LIMIT + 1e-12
-        weight = round_ste(self.weight / unit) * unit
-        result: Tensor = Winograd.apply(x, weight, self.bias)
-        return result
-
-
-def eight_bits(codec: Codec) -> None:
-    """Let the synthesis work on 8 bits, but for its first and its linear layer and its sums."""
-    for pair in codec.g_s.pairs:
-        pair.conv1 = EightBitConv2d(pair.conv1, -128, 127)
-        pair.conv2 = EightBitConv2d(pair.conv2, 0, 255)
-    codec.g_s.tail = EightBitConv2d(codec.g_s.tail, -128, 127)
 
 
 # --- optimisers ---
@@ -403,22 +315,6 @@ class TwiceMuon(Muon):
         super().step()
 
 
-def fast_gains(factor: float) -> Callable[[nn.Module, float], list[torch.optim.Optimizer]]:
-    """Return the optimisers, with steps, scales and mixture at a multiple of the rate."""
-
-    def build(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
-        muon, adam = build_optimizers(model, lr)
-        own = {id(p) for part in (model.gains, model.mixture) for p in part.parameters()}
-        vectors = [p for g in adam.param_groups for p in g["params"]]
-        groups = [
-            {"params": [p for p in vectors if id(p) not in own]},
-            {"params": [p for p in vectors if id(p) in own], "factor": factor},
-        ]
-        return [muon, torch.optim.Adam(groups, lr, betas=(0.9, 0.99))]
-
-    return build
-
-
 def muon_twice(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Return Muon at twice the rate, and Adam at the rate."""
     muon, adam = build_optimizers(model, lr)
@@ -449,25 +345,13 @@ class Candidate:
         return usual and self.settings.keys() <= {"lr", "ema"}
 
 
-# 1x1 convolutions next to the pixels instead of 3x3 are worth a residual pair.
-THIN_ENDS = {"end_kernel": 1, "analysis_pairs": 5, "synthesis_pairs": 4}
-
 CANDIDATES = {
     "baseline": Candidate(),
     "adam": Candidate(optimizers=adam_only),
     "soap": Candidate(optimizers=soap),
-    "usual-start": Candidate(arch=THIN_ENDS, change=usual_start),
-    "usual-start-lr-0.3": Candidate(arch=THIN_ENDS, change=usual_start, settings={"lr": 3e-4}),
-    "finer-start": Candidate(arch=THIN_ENDS, change=finer_start(4)),
-    "coarser-start": Candidate(arch=THIN_ENDS, change=finer_start(0.4)),
-    "fast-gains-5": Candidate(arch=THIN_ENDS, optimizers=fast_gains(5)),
     "muon-2": Candidate(optimizers=muon_twice),
-    "lr-0.5": Candidate(settings={"lr": 5e-4}),
-    "lr-2": Candidate(settings={"lr": 2e-3}),
     "ema-0.9995": Candidate(settings={"ema": 0.9995}),
     "batch-4": Candidate(settings={"batch": 4}),
-    "batch-16": Candidate(settings={"batch": 16}),
-    "batch-8-crop-128": Candidate(settings={"crop": 128}),
     "batch-14-crop-192": Candidate(settings={"batch": 14, "crop": 192}),
     "batch-32-crop-128": Candidate(settings={"batch": 32, "crop": 128}),
     "weights-0.2": Candidate(weight_exponent=-0.2),
@@ -476,24 +360,13 @@ CANDIDATES = {
     "leaky": Candidate(change=with_activation("leaky")),
     "no-shortcuts": Candidate(change=without_shortcuts),
     "four-passes": Candidate(change=four_passes),
-    "eight-bits": Candidate(change=eight_bits),
-    "thin-ends": Candidate(arch=THIN_ENDS),
-    "thin-ends-coarse": Candidate(arch=THIN_ENDS | {"synthesis_pairs": 3}, change=coarse(160, 1)),
-    "conditioned": Candidate(arch=THIN_ENDS, change=conditioned),
-    "side-information": Candidate(arch=THIN_ENDS, change=side_information),
-    "two-scales": Candidate(
-        arch={"end_kernel": 1, "analysis_pairs": 3, "synthesis_pairs": 2}, change=two_scales
-    ),
-    "coarse-160x1": Candidate(arch={"synthesis_pairs": 2}, change=coarse(160, 1)),
-    "coarse-128x2": Candidate(arch={"synthesis_pairs": 2}, change=coarse(128, 2)),
+    "conditioned": Candidate(change=conditioned),
+    "side-information": Candidate(change=side_information),
+    "two-scales": Candidate(arch={"analysis_pairs": 4, "synthesis_pairs": 3}, change=two_scales),
     "latents-192": Candidate(arch={"latents": 192}),
     "latents-320": Candidate(arch={"latents": 320}),
     "hyper-latents-96": Candidate(arch={"hyper_latents": 96}),
     "hyper-width-128": Candidate(arch={"hyper_width": 128}),
-    "synthesis-96x2": Candidate(arch={"synthesis_width": 96, "synthesis_pairs": 2}),
-    "synthesis-64x5": Candidate(arch={"synthesis_width": 64, "synthesis_pairs": 5}),
-    "analysis-96x4": Candidate(arch={"analysis_width": 96}),
-    "analysis-112x4": Candidate(arch={"analysis_width": 112}),
 }
 
 
@@ -521,7 +394,7 @@ class Experiment(Trainer):
 def settings_for(args: argparse.Namespace, name: str, steps: int) -> Settings:
     """Return the settings of a candidate's run."""
     base = Settings(args.train, args.out / f"{name}-{args.seed}", val=args.val, seed=args.seed)
-    base = replace(base, steps=steps, decay=steps // 2, winograd=True)
+    base = replace(base, steps=steps, decay=steps // 2, bf16=True)
     return replace(base, **CANDIDATES[name].settings)
 
 

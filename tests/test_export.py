@@ -20,11 +20,11 @@ SMALL = {"analysis_width": 16, "synthesis_width": 24, "analysis_pairs": 2, "synt
 HYPER = {"latents": 32, "hyper_latents": 8, "hyper_width": 16, "scale_width": 8}
 
 
-@pytest.fixture(scope="module", params=[1, 3])
-def codec(request: pytest.FixtureRequest) -> Codec:
+@pytest.fixture(scope="module")
+def codec() -> Codec:
     """Return a small codec in which no layer is still zero, with weights that halves can hold."""
     torch.manual_seed(0)
-    codec = Codec(Architecture(**SMALL, **HYPER, end_kernel=request.param))
+    codec = Codec(Architecture(**SMALL, **HYPER))
     for name, parameter in codec.named_parameters():
         spread = 0.2 if name.startswith("scale_head") else 0.02  # its outputs are whole numbers
         noise = spread * torch.randn_like(parameter)
@@ -94,7 +94,10 @@ def test_the_graphs_compute_on_the_same_8_bits(eight: Codec, tmp_path: Path) -> 
     latents = eight.g_a(x, T)
     y, _ = model.analysis(pixels, LEVEL)
     gain = eight.gains.gain_y(T)
-    np.testing.assert_allclose(y, (latents * gain)[0].detach(), atol=5e-3, rtol=5e-3)
+    expected = (latents * gain)[0].detach().numpy()
+    error = np.abs(y - expected)  # here and there an integer is rounded the other way
+    assert error.max() < 0.02 * expected.std()
+    assert error.mean() < 0.001 * expected.std()
     levels = restored(eight, torch.from_numpy(y)[None] / gain).round().clip(0, 255)
     found = model.synthesis(y, LEVEL)
     assert np.abs(found - levels).max() <= 1

@@ -229,13 +229,12 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, content: b
         load_checkpoint(path)
 
 
-def test_checkpoints_from_before_thin_ends_keep_their_kernels(settings: Settings) -> None:
-    arch = replace(TINY, end_kernel=3)
-    train(replace(settings, steps=1), arch)
+def test_checkpoints_of_networks_that_are_no_longer_built_are_refused(settings: Settings) -> None:
+    train(replace(settings, steps=1), TINY)
     state = torch.load(settings.checkpoint, weights_only=True)
-    del state["arch"]["end_kernel"]
-    torch.save(state, settings.checkpoint)
-    assert Trainer(settings).model.arch == arch
+    torch.save(state | {"format": 1}, settings.checkpoint)
+    with pytest.raises(InputError, match="not a checkpoint of format 2"):
+        Trainer(settings)
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import InputError
 from .model import LMBDA_MIN, LMBDA_RATIO
 
-FORMAT = 1
+FORMAT = 2  # 1: up to model 3, networks that are no longer built
 QUALITIES = [LMBDA_MIN, LMBDA_RATIO]
 RUN = {"step", "seconds", "model", "average", "optimizers"}  # of a checkpoint: the rest names it
 
@@ -63,7 +63,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     state = read_state(path, FORMAT)
     if list(state["lmbda"]) != QUALITIES:
         raise InputError(f"{path}: trained for other qualities: lmbda {state['lmbda']}")
-    state["arch"] = {"end_kernel": 3} | state["arch"]  # what checkpoints up to model 3 had
     return state
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .pairs import round_ste
-from .transforms import KNOTS, interpolate, knot_weights
+from .transforms import KNOTS, interpolate, knot_weights, usual_deviations
 
 TABLES = 64
 SCALE_MIN, SCALE_MAX = 0.11, 256.0
@@ -88,10 +88,10 @@ class QualityGains(nn.Module):
         super().__init__()
         t = torch.linspace(0, 1, KNOTS)[:, None]
         log_gain = (math.log(2.3) + math.log(32) * t).expand(KNOTS, latents)
+        deviations = usual_deviations(latents)
         self.log_gain_y = nn.Parameter(log_gain.clone())
         self.log_gain_z = nn.Parameter(torch.full((KNOTS, hyper_latents), math.log(4)))
-        # a latent's deviation starts near 0.1 before the gain
-        self.log_scale_y = nn.Parameter(log_gain + math.log(0.1))
+        self.log_scale_y = nn.Parameter(log_gain + torch.log(deviations))
         self.log_scale_z = nn.Parameter(torch.full((KNOTS, hyper_latents), math.log(2)))
 
     def gain_y(self, t: Tensor) -> Tensor:

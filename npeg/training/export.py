@@ -37,7 +37,7 @@ from .data import Pixels, draw_batch
 from .eight_bits import for_export, to_eight_bits
 from .entropy_model import TABLES
 from .model import Codec
-from .transforms import PATCH, STEP, Architecture
+from .transforms import DETAIL, PATCH, STEP, Architecture
 
 Floats = NDArray[np.float64]
 
@@ -123,6 +123,8 @@ class SynthesisGraph(nn.Module):
         layout.reorder_outputs(self.g_s.head, 2)
         layout.reorder_outputs(self.g_s.tail, PATCH)
         layout.reorder_outputs(self.g_s.shortcut, PATCH, STEP)
+        for parameter in self.g_s.tail.parameters():
+            parameter.mul_(DETAIL)
         for_export(self.g_s)
 
     def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:

@@ -263,6 +263,21 @@ def equalize(restorer: Restorer, seen: Activations) -> None:
         scale = inner
 
 
+class ThenChannelsLast(nn.Module):
+    """A layer whose output ONNX Runtime must lay out with the channels last.
+
+    Left free, it prefers to move the channels before and behind each 8-bit pair.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = layout.channels_last(self.layer(x))
+        return layout.channels_first(last.flatten(1, 2).reshape(last.shape))
+
+
 class Down(nn.Module):
     """A 2x2 convolution of stride 2 with the channels last, where 8-bit pairs have them."""
 
@@ -292,6 +307,8 @@ class RestorerGraph(nn.Module):
                 if model.shape.eight_bits:
                     scale.down = Down(scale.down)  # type: ignore[assignment]
         for_export(model)
+        if model.shape.eight_bits:
+            model.head = ThenChannelsLast(model.head)  # type: ignore[assignment]
 
     def forward(self, pixels: Tensor) -> Tensor:
         x_hat: Tensor = self.model(pixels.permute(0, 3, 1, 2).float() / 255)
