@@ -8,6 +8,7 @@ eighth of the resolution, where dense 3x3 convolutions are cheap; the samples of
 
 import copy
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,8 +28,9 @@ from .eight_bits import Activations, equalize_pairs, for_export, multiply, obser
 from .export import write_graph
 from .loop import Settings, first_state, prepare, psnr_db
 from .pairs import EightBitPair, ResidualPair, start_at_zero
+from .transforms import DETAIL, whitening
 
-FORMAT = "restorer"
+FORMAT = "restorer 2"  # those before began with smaller features
 PATCH = 2  # pixels that a sample of the finest scale covers in each direction
 MULTIPLE = 8  # of the sides that it takes
 GREY, WEBP, SHIFTED = 0.5, 0.15, 0.1  # parts of the samples
@@ -50,7 +52,7 @@ class Shape:
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
-    pairs: tuple[int, ...] = (1, 1, 2)
+    pairs: tuple[int, ...] = (3, 2, 3)
     eight_bits: bool = False  # whether the residual pairs work on 8-bit integers
 
 
@@ -89,7 +91,10 @@ class Restorer(nn.Module):
         self.unshuffle: Callable[[Tensor, int], Tensor] = F.pixel_unshuffle
         self.shuffle: Callable[[Tensor, int], Tensor] = F.pixel_shuffle
         width = shape.widths[0]
-        self.head = nn.Conv2d(3 * PATCH**2, width, 3, padding=1)
+        colours = 3 * PATCH**2
+        self.head = nn.Conv2d(colours, width, 3, padding=1)
+        mixed = torch.einsum("kcij,cp->kpij", self.head.weight, whitening(colours, PATCH))
+        self.head.weight.data = math.sqrt(3) * mixed  # PyTorch's own leave a third of the variance
         self.body = Scale(shape.widths, shape.pairs, shape.eight_bits)
         self.tail = nn.Conv2d(width, 3 * PATCH**2, 3, padding=1)
         start_at_zero(self.tail)
@@ -97,7 +102,7 @@ class Restorer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         patches = self.unshuffle(x - 0.5, PATCH).contiguous(memory_format=torch.channels_last)
         h = self.body(self.head(patches))
-        return x + self.shuffle(self.tail(F.relu(h)), PATCH)
+        return x + self.shuffle(DETAIL * self.tail(F.relu(h)), PATCH)
 
 
 def usual_mse(quality: int) -> float:

@@ -20,7 +20,6 @@ from .pairs import EightBitPair, ResidualPair, start_at_zero
 
 DETAIL = 0.1  # what the residual blocks add, of what their last layer gives: steadier in training
 SLOPE = 0.1  # of the leaky ReLUs, below zero
-WHITENED = 96  # features that the analysis may begin with: all luma frequencies of a patch and more
 KNOTS = 8  # quality-dependent vectors are interpolated linearly over this many points
 PATCH = 8  # both transforms work on 8x8 pixel patches moved to channels
 STRIDE = 16  # pixels a latent covers in each direction
@@ -77,9 +76,9 @@ class Modulation(nn.Module):
         return x * interpolate(self.gain, t).to(x.dtype) + interpolate(self.shift, t).to(x.dtype)
 
 
-def channel_counts(channels: int) -> tuple[int, int, int]:
-    """Return how many of the channels are luma, five eighths, and of each chroma axis."""
-    luma = channels * 5 // 8
+def channel_counts(channels: int, n: int) -> tuple[int, int, int]:
+    """Return how many of the channels are luma, five eighths of them, and of each chroma axis."""
+    luma = min(channels * 5 // 8, n * n)
     return luma, (channels - luma + 1) // 2, (channels - luma) // 2
 
 
@@ -97,7 +96,7 @@ def opponent_dct(channels: int, n: int = STRIDE) -> Tensor:
     opponent = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
     rows = [
         np.kron(axis, basis[order[:count]])
-        for axis, count in zip(opponent, channel_counts(channels), strict=True)
+        for axis, count in zip(opponent, channel_counts(channels, n), strict=True)
     ]
     return torch.from_numpy(np.concatenate(rows)).float()
 
@@ -115,13 +114,18 @@ def usual_deviations(channels: int, n: int = STRIDE) -> Tensor:
     much for the three means.
     """
     distance = np.sort(distances(n), kind="stable")
-    counts = channel_counts(channels)
+    counts = channel_counts(channels, n)
     powers = ((1.86, -1.41), (0.72, -1.98), (0.34, -1.73))
     found = [
         factor * distance[:count] ** power * np.where(np.arange(count) == 0, 2, 1)
         for (factor, power), count in zip(powers, counts, strict=True)
     ]
     return torch.from_numpy(np.concatenate(found)).float()
+
+
+def whitening(channels: int, n: int) -> Tensor:
+    """Return rows of `opponent_dct` scaled to deviations near 1, as ReLUs need them."""
+    return opponent_dct(channels, n) / usual_deviations(channels, n)[:, None]
 
 
 class Analysis(nn.Module):
@@ -139,9 +143,8 @@ class Analysis(nn.Module):
         self.shortcut = nn.Conv2d(3 * STRIDE**2, arch.latents, 1, bias=False)
         start_at_zero(self.tail)
         self.shortcut.weight.data = opponent_dct(arch.latents)[:, :, None, None]
-        first = min(width, WHITENED)  # features start with equal deviations: ReLUs need that
-        whitened = opponent_dct(first, PATCH) / usual_deviations(first, PATCH)[:, None]
-        self.head.weight.data[:first] = whitened[:, :, None, None]
+        first = min(width, 3 * PATCH**2)
+        self.head.weight.data[:first] = whitening(first, PATCH)[:, :, None, None]
         deviations = usual_deviations(arch.latents)[:, None, None]
         self.register_buffer("detail", DETAIL * deviations, persistent=False)
 
