@@ -5,6 +5,6 @@ set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}"
 OUT=${OUT:-out}
 
-# Flat: stop it with Ctrl-C, lengthen it by running it again.
+# Without bfloat16 instructions: CONVOLUTIONS=--winograd. Flat: stop it with Ctrl-C, lengthen it by running it again.
 npeg train --images "$IMAGES" --val "$VAL" --out "$OUT/fourth" --steps "${FLAT:-200000}" --decay 1 \
-    --validate-every 2000 --winograd
+    --validate-every 2000 "${CONVOLUTIONS:---bf16}"
