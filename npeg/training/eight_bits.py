@@ -157,9 +157,9 @@ class PairOperators(torch.autograd.Function):
 
         def convolve(q: Any, conv: nn.Conv2d, entering: Any, leaving: Any) -> Any:
             """Convolve integers; entering, leaving: their steps and zeros."""
-            assert conv.bias is not None
             units = weight_units(conv)
-            bias = torch.round(conv.bias / (units * entering[0])).to(torch.int32)
+            bias = 0 * units if conv.bias is None else conv.bias
+            bias = torch.round(bias / (units * entering[0])).to(torch.int32)
             weights = (integer_weights(conv).to(torch.int8), units, (0 * units).to(torch.int8))
             operands = [*entering, *weights, *leaving, bias]
             return g.op("QLinearConv", q, *map(constant, operands), pads_i=[1, 1, 1, 1])

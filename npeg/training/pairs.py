@@ -27,11 +27,14 @@ def start_at_zero(conv: nn.Conv2d) -> None:
 
 
 class ResidualPair(nn.Module):
-    """x + conv(relu(conv(x))), starting as the identity."""
+    """x + conv(relu(conv(x))), starting as the identity.
 
-    def __init__(self, channels: int):
+    Without `bias` before the ReLU, no run can push all its units below zero.
+    """
+
+    def __init__(self, channels: int, bias: bool = True):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         start_at_zero(self.conv2)
 
@@ -47,8 +50,8 @@ def integers(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
 class EightBitPair(ResidualPair):
     """x + conv(relu(conv(x))) with 8-bit activations and 7-bit weights, steps learned."""
 
-    def __init__(self, channels: int):
-        super().__init__(channels)
+    def __init__(self, channels: int, bias: bool = True):
+        super().__init__(channels, bias)
         self.log_steps = nn.Parameter(torch.full((3,), -4.0))  # entering, between, leaving
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,6 +74,6 @@ def integer_weights(conv: nn.Conv2d) -> Tensor:
 
 def convolve(q: Tensor, conv: nn.Conv2d, step: Tensor) -> Tensor:
     """Convolve activations q (B, C, H, W) in whole steps; return values in float32."""
-    assert conv.bias is not None
     found = F.conv2d(q, integer_weights(conv), padding=1)
-    return found * (weight_units(conv) * step)[:, None, None] + conv.bias[:, None, None]
+    found = found * (weight_units(conv) * step)[:, None, None]
+    return found if conv.bias is None else found + conv.bias[:, None, None]

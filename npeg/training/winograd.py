@@ -92,7 +92,8 @@ class WinogradConv2d(nn.Conv2d):
     """A 3x3 convolution with padding 1; weights and names are those of nn.Conv2d."""
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = Winograd.apply(x, self.weight, self.bias)
+        bias = torch.zeros(self.out_channels) if self.bias is None else self.bias
+        result: Tensor = Winograd.apply(x, self.weight, bias)
         return result
 
 
@@ -141,4 +142,4 @@ def _is_suitable(conv: nn.Conv2d) -> bool:
     plain = shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1) and conv.padding_mode == "zeros"
     channels = (conv.in_channels, conv.out_channels)
     fit = min(channels) >= LEAST and not any(c % BLOCK for c in channels)
-    return plain and fit and conv.bias is not None
+    return plain and fit
