@@ -39,11 +39,10 @@ from npeg.training.data import load_images
 from npeg.training.loop import first_state
 from npeg.training.model import Codec, anchor_mask
 from npeg.training.optimizer import Muon, build_optimizers
-from npeg.training.pairs import ResidualPair, start_at_zero
+from npeg.training.pairs import SLOPE, ResidualPair, start_at_zero
 from npeg.training.transforms import (
     DETAIL,
     PATCH,
-    SLOPE,
     STRIDE,
     Architecture,
     MeanHead,

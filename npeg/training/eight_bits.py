@@ -16,7 +16,16 @@ from torch import Tensor, nn
 
 from .layout import channels_first, channels_last
 from .model import Codec
-from .pairs import RANGE, EightBitPair, ResidualPair, integer_weights, weight_units
+from .pairs import (
+    HIGHEST,
+    LOWEST,
+    RANGE,
+    SLOPE,
+    EightBitPair,
+    ResidualPair,
+    integer_weights,
+    weight_units,
+)
 from .transforms import Analysis, Synthesis
 from .winograd import use_products
 
@@ -56,7 +65,7 @@ def observe(network: nn.Module, *inputs: Tensor) -> Activations:
 
     def keep(pair: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         assert isinstance(pair, ResidualPair)
-        seen[pair] = inputs[0], F.relu(pair.conv1(inputs[0])), output - inputs[0]
+        seen[pair] = inputs[0], F.leaky_relu(pair.conv1(inputs[0]), SLOPE), output - inputs[0]
 
     hooks = [pair.register_forward_hook(keep) for pair in pairs_of(network)]
     network(*inputs)
@@ -68,7 +77,7 @@ def observe(network: nn.Module, *inputs: Tensor) -> Activations:
 def with_steps(eight: N, network: nn.Module, seen: Activations) -> N:
     """Give `eight` the weights of the network, and steps that cover what was seen in it."""
     eight.load_state_dict(network.state_dict(), strict=False)
-    limits = torch.tensor([RANGE - 1, 2 * RANGE - 1, RANGE - 1])
+    limits = torch.tensor([RANGE - 1, HIGHEST, RANGE - 1])
     for pair, its_eight in zip(pairs_of(network), pairs_of(eight), strict=True):
         assert isinstance(its_eight, EightBitPair)
         steps = torch.stack([covering(values) for values in seen[pair]]) / limits
@@ -155,24 +164,26 @@ class PairOperators(torch.autograd.Function):
         def constant(value: Tensor) -> Any:
             return g.op("Constant", value_t=value.detach())
 
-        def convolve(q: Any, conv: nn.Conv2d, entering: Any, leaving: Any) -> Any:
-            """Convolve integers; entering, leaving: their steps and zeros."""
-            units = weight_units(conv)
-            bias = 0 * units if conv.bias is None else conv.bias
-            bias = torch.round(bias / (units * entering[0])).to(torch.int32)
-            weights = (integer_weights(conv).to(torch.int8), units, (0 * units).to(torch.int8))
-            operands = [*entering, *weights, *leaving, bias]
-            return g.op("QLinearConv", q, *map(constant, operands), pads_i=[1, 1, 1, 1])
+        def convolve(
+            q: Any, conv: nn.Conv2d, taken: Tensor, made: Tensor, zeros: tuple[Any, Any]
+        ) -> Any:
+            """Convolve integers; taken, made: what a step of input and output is worth."""
+            units = weight_units(conv) * taken / made
+            bias = 0 * units if conv.bias is None else conv.bias / made / units
+            weights = integer_weights(conv).to(torch.int8)
+            values = (weights, units, (0 * units).to(torch.int8), torch.round(bias).to(torch.int32))
+            kernel, multiplier, zero, bias = map(constant, values)
+            operands = [q, one, zeros[0], kernel, multiplier, zero, one, zeros[1], bias]
+            return g.op("QLinearConv", *operands, pads_i=[1, 1, 1, 1])
 
-        steps = torch.exp(pair.log_steps)
-        zeros = (RANGE, 0, RANGE)
-        entering, between, leaving = [
-            (step, torch.tensor(zero, dtype=torch.uint8))
-            for step, zero in zip(steps, zeros, strict=True)
-        ]
-        q = g.op("QuantizeLinear", x, *map(constant, entering))
+        entering, between, leaving = torch.exp(pair.log_steps)
+        one = constant(torch.tensor(1.0))  # all steps but the outermost are in the multipliers
+        middle, low = (constant(torch.tensor(v, dtype=torch.uint8)) for v in (RANGE, -LOWEST))
+        q = g.op("QuantizeLinear", x, constant(entering), middle)
         q = g.op("Transpose", q, perm_i=[0, 3, 1, 2])  # ONNX Runtime takes these two out again
-        q = convolve(q, pair.conv1, entering, between)
-        q = convolve(q, pair.conv2, between, leaving)
+        q = convolve(q, pair.conv1, entering, between, (middle, low))
+        q = g.op("LeakyRelu", g.op("DequantizeLinear", q, one, low), alpha_f=SLOPE)
+        q = g.op("QuantizeLinear", q, one, low)  # made one table by ONNX Runtime
+        q = convolve(q, pair.conv2, between, leaving, (low, middle))
         q = g.op("Transpose", q, perm_i=[0, 2, 3, 1])
-        return g.op("Add", x, g.op("DequantizeLinear", q, *map(constant, leaving)))
+        return g.op("Add", x, g.op("DequantizeLinear", q, constant(leaving), middle))

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 WEIGHT_LIMIT = 64  # two products with 8-bit activations fit in 16 bits: AVX2 adds them there
-RANGE = 128  # of signed activations: -128..127; those after a ReLU are 0..255
+RANGE = 128  # of what enters and leaves a pair: -128..127
+LOWEST, HIGHEST = -64, 191  # between its convolutions: a leaky ReLU leaves little below zero
+SLOPE = 0.125  # of the leaky ReLUs, below zero
 
 
 def round_ste(x: Tensor) -> Tensor:
@@ -27,9 +29,9 @@ def start_at_zero(conv: nn.Conv2d) -> None:
 
 
 class ResidualPair(nn.Module):
-    """x + conv(relu(conv(x))), starting as the identity.
+    """x + conv(leaky_relu(conv(x))), starting as the identity.
 
-    Without `bias` before the ReLU, no run can push all its units below zero.
+    A plain ReLU would be cheaper in 8 bits, but whole layers of them died in training.
     """
 
     def __init__(self, channels: int, bias: bool = True):
@@ -39,7 +41,7 @@ class ResidualPair(nn.Module):
         start_at_zero(self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(x)))
+        return x + self.conv2(F.leaky_relu(self.conv1(x), SLOPE))
 
 
 def integers(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
@@ -48,7 +50,7 @@ def integers(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
 
 
 class EightBitPair(ResidualPair):
-    """x + conv(relu(conv(x))) with 8-bit activations and 7-bit weights, steps learned."""
+    """`ResidualPair` with 8-bit activations and 7-bit weights, steps learned."""
 
     def __init__(self, channels: int, bias: bool = True):
         super().__init__(channels, bias)
@@ -57,7 +59,8 @@ class EightBitPair(ResidualPair):
     def forward(self, x: Tensor) -> Tensor:
         entering, between, leaving = torch.exp(self.log_steps)
         q = integers(x, entering, -RANGE, RANGE - 1)
-        q = integers(convolve(q, self.conv1, entering), between, 0, 2 * RANGE - 1)  # also the ReLU
+        q = integers(convolve(q, self.conv1, entering), between, LOWEST, HIGHEST)
+        q = round_ste(F.leaky_relu(q, SLOPE))
         q = integers(convolve(q, self.conv2, between), leaving, -RANGE, RANGE - 1)
         return x + q * leaving
 

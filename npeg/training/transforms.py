@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from . import layout
-from .pairs import EightBitPair, ResidualPair, start_at_zero
+from .pairs import SLOPE, EightBitPair, ResidualPair, start_at_zero
 
 DETAIL = 0.1  # what the residual blocks add, of what their last layer gives: steadier in training
-SLOPE = 0.1  # of the leaky ReLUs, below zero
 KNOTS = 8  # quality-dependent vectors are interpolated linearly over this many points
 PATCH = 8  # both transforms work on 8x8 pixel patches moved to channels
 STRIDE = 16  # pixels a latent covers in each direction
