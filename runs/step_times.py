@@ -1,6 +1,7 @@
-"""How long a training step takes: PyTorch's convolutions against Winograd's, memory kept or not.
+"""How long a training step takes: PyTorch's convolutions, Winograd's, bfloat16; memory kept or not.
 
-python runs/step_times.py IMAGES [--rounds 8] > runs/step-times.tsv
+python runs/step_times.py IMAGES [--rounds 8] > runs/step-times.tsv   (a CPU with AVX2)
+python runs/step_times.py IMAGES --bf16 > runs/step-times-avx512.tsv   (with AVX512_BF16)
 
 Each network takes its default batch. The variants take their steps in turns, so a machine whose
 speed changes disturbs all alike; the median of the rounds is shown. Freed memory, once kept, stays
@@ -45,14 +46,14 @@ def teaching_step(winograd: bool) -> Any:
     return step
 
 
-def trainer_step(network: str, images: list[Any], winograd: bool) -> Any:
+def trainer_step(network: str, images: list[Any], **convolutions: bool) -> Any:
     """Return a function that takes a step of the codec or the restorer on one batch."""
     kind, settings = {
         "npeg": (codec.Trainer, codec.Settings),
         "restorer": (restorer.Trainer, loop.Settings),
     }[network]
     nowhere = Path("/nonexistent")
-    trainer = kind(settings(nowhere, nowhere, decay=0, winograd=winograd))
+    trainer = kind(settings(nowhere, nowhere, decay=0, **convolutions))
     batch = next(itertools.islice(trainer.batches(images), 1))
     return lambda: trainer.train_step(batch)
 
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--memory", choices=("returned", "kept"))
+    parser.add_argument("--bf16", action="store_true", help="measure bfloat16 too")
     args = parser.parse_args()
     if not args.memory:
         print("network", "memory", "convolutions", "seconds_a_step", sep="\t", flush=True)
@@ -73,12 +75,17 @@ def main() -> None:
         loop.keep_freed_memory()
     images = load_images(args.images, 272, progress=False, most=IMAGES)
     for network in NETWORKS:
-        steps = [
-            teaching_step(fast) if network == "teaching" else trainer_step(network, images, fast)
-            for fast in (False, True)
-        ]
-        times = time_in_turns(steps, args.rounds)
-        for name, seconds in zip(("pytorch", "winograd"), times, strict=True):
+        if network == "teaching":
+            steps = {"pytorch": teaching_step(False), "winograd": teaching_step(True)}
+        else:
+            steps = {
+                "pytorch": trainer_step(network, images),
+                "winograd": trainer_step(network, images, winograd=True),
+            }
+            if args.bf16:
+                steps["bf16"] = trainer_step(network, images, bf16=True)
+        times = time_in_turns(list(steps.values()), args.rounds)
+        for name, seconds in zip(steps, times, strict=True):
             print(network, args.memory, name, f"{seconds:.3f}", sep="\t", flush=True)
 
 
