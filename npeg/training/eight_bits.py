@@ -11,26 +11,23 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layout import channels_first, channels_last
 from .model import Codec
 from .pairs import (
-    HIGHEST,
-    LOWEST,
     RANGE,
-    SLOPE,
     EightBitPair,
     ResidualPair,
     integer_weights,
+    integers,
     weight_units,
 )
 from .transforms import Analysis, Synthesis
 from .winograd import use_products
 
-COVERED = 0.9995  # part of the activations that the first steps cover; the rest is clipped
-SAMPLED = 1 << 20  # activations that steps and magnitudes are found from
+STEPS_TRIED = 10  # each 0.7 of the one before, from one that clips nothing on
+SAMPLED = 1 << 20  # activations that a step is found from
 
 Activations = dict[nn.Module, tuple[Tensor, Tensor, Tensor]]
 """Of each pair: what enters it, what is between its convolutions and what it adds."""
@@ -65,7 +62,7 @@ def observe(network: nn.Module, *inputs: Tensor) -> Activations:
 
     def keep(pair: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         assert isinstance(pair, ResidualPair)
-        seen[pair] = inputs[0], F.leaky_relu(pair.conv1(inputs[0]), SLOPE), output - inputs[0]
+        seen[pair] = inputs[0], pair.between(inputs[0]), output - inputs[0]
 
     hooks = [pair.register_forward_hook(keep) for pair in pairs_of(network)]
     network(*inputs)
@@ -75,13 +72,13 @@ def observe(network: nn.Module, *inputs: Tensor) -> Activations:
 
 
 def with_steps(eight: N, network: nn.Module, seen: Activations) -> N:
-    """Give `eight` the weights of the network, and steps that cover what was seen in it."""
+    """Give `eight` the weights of the network, and steps that suit what was seen in it."""
     eight.load_state_dict(network.state_dict(), strict=False)
-    limits = torch.tensor([RANGE - 1, HIGHEST, RANGE - 1])
     for pair, its_eight in zip(pairs_of(network), pairs_of(eight), strict=True):
         assert isinstance(its_eight, EightBitPair)
-        steps = torch.stack([covering(values) for values in seen[pair]]) / limits
-        its_eight.log_steps.data = torch.log(steps)
+        lowest = (-RANGE, its_eight.lowest(), -RANGE)
+        steps = [best_step(v, low) for v, low in zip(seen[pair], lowest, strict=True)]
+        its_eight.log_steps.data = torch.log(torch.stack(steps))
     return eight
 
 
@@ -114,17 +111,25 @@ def multiply(tensors: Iterable[Tensor], factors: Tensor) -> None:
 
 
 def magnitude(x: Tensor) -> Tensor:
-    """Return about how large the channels of x (B, C, H, W) get, relative to their mean, (C,)."""
-    flat = x.abs().transpose(0, 1).flatten(1)
-    found = flat[:, :: -(-flat.numel() // SAMPLED)].quantile(COVERED, dim=1)
-    found = found.clamp(min=float(found.mean()) / 16)  # a channel that does nothing stays so
+    """Return about how large the channels of x (B, C, H, W) get, relative to their mean, (C,).
+
+    Fourth moments: rare large values count, for units that are silent nearly everywhere.
+    """
+    found = x.pow(4).mean((0, 2, 3)).pow(0.25)
+    found = found.clamp(min=float(found.mean()) / 16 + 1e-12)  # a silent channel stays so
     return found / found.log().mean().exp()
 
 
-def covering(x: Tensor) -> Tensor:
-    """Return a magnitude that nearly all of x stays within."""
-    flat = x.abs().flatten()
-    return flat[:: -(-flat.numel() // SAMPLED)].quantile(COVERED)
+def best_step(x: Tensor, lowest: int) -> Tensor:
+    """Return the step whose 256 integers from `lowest` on lose least of x, of a few."""
+    highest = lowest + 2 * RANGE - 1
+    flat = x.flatten()
+    flat = flat[:: -(-flat.numel() // SAMPLED)]
+    steps = (flat.abs().max() + 1e-12) / highest * 2 ** (-torch.arange(STEPS_TRIED) / 2)
+    errors = [
+        (integers(flat, step, lowest, highest) * step - flat).square().mean() for step in steps
+    ]
+    return steps[torch.stack(errors).argmin()]
 
 
 class PairGraph(nn.Module):
@@ -178,12 +183,15 @@ class PairOperators(torch.autograd.Function):
 
         entering, between, leaving = torch.exp(pair.log_steps)
         one = constant(torch.tensor(1.0))  # all steps but the outermost are in the multipliers
-        middle, low = (constant(torch.tensor(v, dtype=torch.uint8)) for v in (RANGE, -LOWEST))
+        middle, low = (
+            constant(torch.tensor(v, dtype=torch.uint8)) for v in (RANGE, -pair.lowest())
+        )
         q = g.op("QuantizeLinear", x, constant(entering), middle)
         q = g.op("Transpose", q, perm_i=[0, 3, 1, 2])  # ONNX Runtime takes these two out again
         q = convolve(q, pair.conv1, entering, between, (middle, low))
-        q = g.op("LeakyRelu", g.op("DequantizeLinear", q, one, low), alpha_f=SLOPE)
-        q = g.op("QuantizeLinear", q, one, low)  # made one table by ONNX Runtime
+        if pair.slope:
+            q = g.op("LeakyRelu", g.op("DequantizeLinear", q, one, low), alpha_f=pair.slope)
+            q = g.op("QuantizeLinear", q, one, low)  # ONNX Runtime makes these three one table
         q = convolve(q, pair.conv2, between, leaving, (low, middle))
         q = g.op("Transpose", q, perm_i=[0, 2, 3, 1])
         return g.op("Add", x, g.op("DequantizeLinear", q, constant(leaving), middle))

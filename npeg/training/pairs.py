@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 WEIGHT_LIMIT = 64  # two products with 8-bit activations fit in 16 bits: AVX2 adds them there
 RANGE = 128  # of what enters and leaves a pair: -128..127
-LOWEST, HIGHEST = -64, 191  # between its convolutions: a leaky ReLU leaves little below zero
+LOWEST = -64  # between its convolutions, up to 191: a leaky ReLU leaves little below zero
 SLOPE = 0.125  # of the leaky ReLUs, below zero
 
 
@@ -29,19 +29,25 @@ def start_at_zero(conv: nn.Conv2d) -> None:
 
 
 class ResidualPair(nn.Module):
-    """x + conv(leaky_relu(conv(x))), starting as the identity.
+    """x + conv(relu(conv(x))), starting as the identity.
 
-    A plain ReLU would be cheaper in 8 bits, but whole layers of them died in training.
+    If `leaky`, the ReLU has a slope below zero and no bias before it: for networks whose plain
+    ReLUs would die in training.
     """
 
-    def __init__(self, channels: int, bias: bool = True):
+    def __init__(self, channels: int, leaky: bool = False):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.slope = SLOPE if leaky else 0.0
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=not leaky)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         start_at_zero(self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.leaky_relu(self.conv1(x), SLOPE))
+        return x + self.conv2(self.between(x))
+
+    def between(self, x: Tensor) -> Tensor:
+        """Return what is between the convolutions."""
+        return F.leaky_relu(self.conv1(x), self.slope)
 
 
 def integers(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
@@ -52,17 +58,22 @@ def integers(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
 class EightBitPair(ResidualPair):
     """`ResidualPair` with 8-bit activations and 7-bit weights, steps learned."""
 
-    def __init__(self, channels: int, bias: bool = True):
-        super().__init__(channels, bias)
+    def __init__(self, channels: int, leaky: bool = False):
+        super().__init__(channels, leaky)
         self.log_steps = nn.Parameter(torch.full((3,), -4.0))  # entering, between, leaving
 
     def forward(self, x: Tensor) -> Tensor:
         entering, between, leaving = torch.exp(self.log_steps)
         q = integers(x, entering, -RANGE, RANGE - 1)
-        q = integers(convolve(q, self.conv1, entering), between, LOWEST, HIGHEST)
-        q = round_ste(F.leaky_relu(q, SLOPE))
+        lowest = self.lowest()
+        q = integers(convolve(q, self.conv1, entering), between, lowest, lowest + 2 * RANGE - 1)
+        q = round_ste(F.leaky_relu(q, self.slope))
         q = integers(convolve(q, self.conv2, between), leaving, -RANGE, RANGE - 1)
         return x + q * leaving
+
+    def lowest(self) -> int:
+        """Return the least integer between the convolutions, of 256."""
+        return LOWEST if self.slope else 0
 
 
 def weight_units(conv: nn.Conv2d) -> Tensor:

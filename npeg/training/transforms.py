@@ -42,7 +42,7 @@ class Architecture:
     def pairs(self, count: int, width: int) -> nn.ModuleList:
         """Return residual pairs of the kind that the transforms have."""
         kind = EightBitPair if self.eight_bits else ResidualPair
-        return nn.ModuleList(kind(width, bias=False) for _ in range(count))
+        return nn.ModuleList(kind(width, leaky=True) for _ in range(count))
 
 
 def knot_weights(t: Tensor) -> Tensor:
