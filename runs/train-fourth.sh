@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Model 4, the long run: a flat part that is lengthened until it is long enough, then a decay from it.
+# Without the checkpoint of its flat part: --resume runs/fourth-flat.safetensors (without optimisers).
 # IMAGES and VAL are folders of photographs (LOG.md says which were used). Steps and hours: LOG.md.
 set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}"

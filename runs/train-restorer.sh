@@ -1,12 +1,13 @@
 #!/bin/sh
-# The restorer (LOG.md): flat to step 14,371, then the decay to zero.
+# The restorer (LOG.md), the run that goes on: a flat part that is lengthened until it is long enough,
+# then a decay from it (--steps and --decay) and the export. The shipped weights are from the run before:
+# the script of this name, and the network, of commit 487aca7.
 #   sh runs/train-restorer.sh TRAIN VAL OUT
-# Its first 4,600 steps were taken with the samples and the loss of commit 5ea5ccc. To lengthen the
-# flat part from its running means: --resume runs/restorer-flat.safetensors (without the optimisers).
+# Without the checkpoint of its flat part: --resume runs/restorer-flat.safetensors (without optimisers).
 set -eu
 train=${1:?give the folder of training images}
 val=${2:?give the folder of photographs to validate on}
 out=${3:?give the folder for checkpoint and logs}
 npeg train --codec restorer --images "$train" --val "$val" --out "$out" \
-    --steps 18871 --decay 4500 --validate-every 2000
-npeg export "$out/checkpoint.pt" --codec restorer --images "$train" --out npeg/models/restorer
+    --steps "${STEPS:-200000}" --decay "${DECAY:-1}" --validate-every 2000 --bf16
+npeg export "$out/checkpoint.pt" --codec restorer --images "$train" --out "$out/model"
