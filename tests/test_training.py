@@ -232,8 +232,8 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, content: b
 def test_checkpoints_of_networks_that_are_no_longer_built_are_refused(settings: Settings) -> None:
     train(replace(settings, steps=1), TINY)
     state = torch.load(settings.checkpoint, weights_only=True)
-    torch.save(state | {"format": 1}, settings.checkpoint)
-    with pytest.raises(InputError, match="not a checkpoint of format 2"):
+    torch.save(state | {"format": 2}, settings.checkpoint)
+    with pytest.raises(InputError, match="not a checkpoint of format 3"):
         Trainer(settings)
 
 

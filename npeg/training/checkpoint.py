@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import InputError
 from .model import LMBDA_MIN, LMBDA_RATIO
 
-FORMAT = 2  # 1: up to model 3, networks that are no longer built
+FORMAT = 3  # 1: up to model 3, 2: before its layers were centred; networks no longer built
 QUALITIES = [LMBDA_MIN, LMBDA_RATIO]
 RUN = {"step", "seconds", "model", "average", "optimizers"}  # of a checkpoint: the rest names it
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from .layers import fold
 from .layout import channels_first, channels_last
 from .model import Codec
 from .pairs import (
@@ -44,7 +45,9 @@ def to_eight_bits(codec: Codec, x: Tensor, t: Tensor) -> Codec:
         x: images (B, 3, H, W) in [0, 1] that show how large features are.
         t: their qualities (B,) in [0, 1].
     """
-    codec = copy.deepcopy(codec)
+    codec = copy.deepcopy(codec).eval()
+    for transform in (codec.g_a, codec.g_s):
+        transform.pairs = fold(transform.pairs)
     seen = observe(codec, x, t)
     for transform in (codec.g_a, codec.g_s):
         equalize_transform(transform, seen)
@@ -73,7 +76,8 @@ def observe(network: nn.Module, *inputs: Tensor) -> Activations:
 
 def with_steps(eight: N, network: nn.Module, seen: Activations) -> N:
     """Give `eight` the weights of the network, and steps that suit what was seen in it."""
-    eight.load_state_dict(network.state_dict(), strict=False)
+    missing, unexpected = eight.load_state_dict(network.state_dict(), strict=False)
+    assert not unexpected and all(name.endswith("log_steps") for name in missing)
     for pair, its_eight in zip(pairs_of(network), pairs_of(eight), strict=True):
         assert isinstance(its_eight, EightBitPair)
         lowest = (-RANGE, its_eight.lowest(), -RANGE)
@@ -96,9 +100,10 @@ def equalize_pairs(pairs: list[ResidualPair], seen: Activations) -> Tensor:
     """
     factors = torch.stack([magnitude(seen[pair][0]) for pair in pairs]).amax(0)
     for pair in pairs:
-        between = magnitude(seen[pair][1])
-        multiply([pair.conv1.weight.transpose(0, 1)], factors)
-        multiply(pair.conv1.parameters(), 1 / between)
+        conv1, between = pair.conv1, magnitude(seen[pair][1])
+        assert isinstance(conv1, nn.Conv2d)
+        multiply([conv1.weight.transpose(0, 1)], factors)
+        multiply(conv1.parameters(), 1 / between)
         multiply([pair.conv2.weight.transpose(0, 1)], between)
         multiply(pair.conv2.parameters(), 1 / factors)
     return factors

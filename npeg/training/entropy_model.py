@@ -17,6 +17,7 @@ TABLES = 64
 SCALE_MIN, SCALE_MAX = 0.11, 256.0
 LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (TABLES - 1)
 LIKELIHOOD_MIN = 1e-9
+GAINS_RATE = 3.0  # times the learning rate: all latents wait for their steps
 
 
 class LowerBound(torch.autograd.Function):
@@ -86,6 +87,7 @@ class QualityGains(nn.Module):
 
     def __init__(self, latents: int, hyper_latents: int) -> None:
         super().__init__()
+        self.rate = GAINS_RATE
         t = torch.linspace(0, 1, KNOTS)[:, None]
         log_gain = (math.log(2.3) + math.log(32) * t).expand(KNOTS, latents)
         deviations = usual_deviations(latents)

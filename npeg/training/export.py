@@ -36,6 +36,7 @@ from .codec import PAD
 from .data import Pixels, draw_batch
 from .eight_bits import for_export, to_eight_bits
 from .entropy_model import TABLES
+from .layers import fold
 from .model import Codec
 from .transforms import DETAIL, PATCH, STEP, Architecture
 
@@ -251,7 +252,7 @@ def export(
     """
     if images and eight_bits and not codec.arch.eight_bits:
         codec = with_eight_bits(codec, images)
-    codec = codec.eval().requires_grad_(False)
+    codec = fold(codec.eval()).requires_grad_(False)
     codec.scale_head.assert_exact()
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

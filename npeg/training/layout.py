@@ -64,15 +64,17 @@ def reordered_outputs(values: Tensor, size: int, outer: int = 1) -> Tensor:
 
 
 @torch.no_grad()
-def reorder_inputs(conv: nn.Conv2d, size: int, outer: int = 1) -> None:
+def reorder_inputs(conv: nn.Module, size: int, outer: int = 1) -> None:
     """Let a layer behind pixel_unshuffle(size * outer) stand behind `unshuffle`, in two steps."""
+    assert isinstance(conv, nn.Conv2d)
     weight = reordered_inputs(conv.weight, size, outer).contiguous()
     conv.weight = nn.Parameter(weight, requires_grad=False)
 
 
 @torch.no_grad()
-def reorder_outputs(conv: nn.Conv2d, size: int, outer: int = 1) -> None:
+def reorder_outputs(conv: nn.Module, size: int, outer: int = 1) -> None:
     """Let a layer before pixel_shuffle(size * outer) stand before `shuffle`, in two steps."""
+    assert isinstance(conv, nn.Conv2d)
     weight = reordered_outputs(conv.weight, size, outer)
     conv.weight = nn.Parameter(weight, requires_grad=False)
     if conv.bias is not None:

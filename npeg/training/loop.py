@@ -134,6 +134,9 @@ class Trainer(ABC, Generic[M, B]):
         if settings.winograd:
             use_winograd(self.model)
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
+        kept, ours = self.model.state_dict(), dict(self.average.named_buffers())
+        theirs = self.model.named_buffers()
+        self.running = [(ours[name], value) for name, value in theirs if name in kept]
         self.optimizers = build_optimizers(self.model, settings.lr)
         self.step, self.seconds = 0, 0.0
         if state:
@@ -213,6 +216,8 @@ class Trainer(ABC, Generic[M, B]):
         keep = min(self.settings.ema, self.step / (self.step + 10))
         ours: list[Tensor] = list(self.average.parameters())
         torch._foreach_lerp_(ours, list(self.model.parameters()), 1 - keep)
+        for mine, its in self.running:
+            mine.lerp_(its, 1 - keep)
 
 
 class Log:

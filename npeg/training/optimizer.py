@@ -4,6 +4,9 @@ Source: K. Jordan et al., Muon (2024), kellerjordan.github.io/posts/muon; the sc
 update follows J. Liu et al., arXiv:2502.16982.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -39,7 +42,7 @@ class Muon(torch.optim.Optimizer):
     before a pixel shuffle and for the linear transforms that cuts a step's time by a tenth.
     """
 
-    def __init__(self, params: list[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
+    def __init__(self, params: list[dict[str, Any]], lr: float, momentum: float = 0.95) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
@@ -68,12 +71,29 @@ def block_count(rows: int) -> int:
 
 
 def build_optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
-    """Return [Muon, Adam] over the parameters that are trained, both at learning rate lr."""
-    matrices: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for p in model.parameters():
-        if not p.requires_grad:
-            continue
-        thin = p.ndim != 4 or min(p.shape[0], p[0].numel()) < MIN_DIMENSION
-        (rest if thin else matrices).append(p)
-    return [Muon(matrices, lr), torch.optim.Adam(rest, lr, betas=(0.9, 0.99))]
+    """Return [Muon, Adam] over the parameters that are trained.
+
+    Both are at learning rate lr, times the `rate` of the innermost module that has one.
+    """
+    matrices: dict[float, list[nn.Parameter]] = {}
+    rest: dict[float, list[nn.Parameter]] = {}
+    for p, rate in _rates(model, 1.0):
+        if p.requires_grad:
+            thin = p.ndim != 4 or min(p.shape[0], p[0].numel()) < MIN_DIMENSION
+            (rest if thin else matrices).setdefault(rate, []).append(p)
+    return [
+        Muon(_groups(matrices), lr),
+        torch.optim.Adam(_groups(rest), lr, betas=(0.9, 0.99)),
+    ]
+
+
+def _rates(module: nn.Module, outer: float) -> Iterator[tuple[nn.Parameter, float]]:
+    rate = float(getattr(module, "rate", outer))
+    for p in module.parameters(recurse=False):
+        yield p, rate
+    for child in module.children():
+        yield from _rates(child, rate)
+
+
+def _groups(by_rate: dict[float, list[nn.Parameter]]) -> list[dict[str, Any]]:
+    return [{"params": params, "factor": rate} for rate, params in by_rate.items()]

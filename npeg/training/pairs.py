@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .layers import Centred
+
 WEIGHT_LIMIT = 64  # two products with 8-bit activations fit in 16 bits: AVX2 adds them there
 RANGE = 128  # of what enters and leaves a pair: -128..127
 LOWEST = -64  # between its convolutions, up to 191: a leaky ReLU leaves little below zero
@@ -31,14 +33,15 @@ def start_at_zero(conv: nn.Conv2d) -> None:
 class ResidualPair(nn.Module):
     """x + conv(relu(conv(x))), starting as the identity.
 
-    If `leaky`, the ReLU has a slope below zero and no bias before it: for networks whose plain
-    ReLUs would die in training.
+    If `leaky`, the ReLU has a slope below zero and what it sees is centred: for networks whose
+    plain ReLUs would die in training.
     """
 
     def __init__(self, channels: int, leaky: bool = False):
         super().__init__()
         self.slope = SLOPE if leaky else 0.0
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=not leaky)
+        plain = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1: nn.Module = Centred(channels, channels, 3) if leaky else plain
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         start_at_zero(self.conv2)
 
@@ -58,8 +61,11 @@ def integers(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
 class EightBitPair(ResidualPair):
     """`ResidualPair` with 8-bit activations and 7-bit weights, steps learned."""
 
+    conv1: nn.Conv2d
+
     def __init__(self, channels: int, leaky: bool = False):
         super().__init__(channels, leaky)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.log_steps = nn.Parameter(torch.full((3,), -4.0))  # entering, between, leaving
 
     def forward(self, x: Tensor) -> Tensor:

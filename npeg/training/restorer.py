@@ -234,6 +234,14 @@ def train(settings: Settings, shape: Shape | None = None) -> Trainer:
     return trainer
 
 
+def with_eight_bits(restorer: Restorer, images: list[Pixels]) -> Restorer:
+    """Return the restorer with 8-bit residual pairs, whose steps fit crops of the images."""
+    side = min(min(image.shape[:2]) for image in images) - Trainer.MARGIN
+    crop = min(Settings.crop, side // MULTIPLE * MULTIPLE)
+    settings = Settings(images=Path(), out=Path(), batch=STEPS_CROPS, crop=crop)
+    return to_eight_bits(restorer, draw_batch(images, settings, step=0)[1])
+
+
 @torch.no_grad()
 def to_eight_bits(restorer: Restorer, x: Tensor) -> Restorer:
     """Return a restorer with 8-bit residual pairs that computes nearly what `restorer` does.
@@ -336,10 +344,7 @@ def export(checkpoint: Path, folder: Path, images: list[Pixels]) -> None:
     model = Restorer(Shape(**state["shape"]))
     model.load_state_dict(state["average"])
     if images and not model.shape.eight_bits:
-        side = min(min(image.shape[:2]) for image in images) - Trainer.MARGIN
-        crop = min(Settings.crop, side // MULTIPLE * MULTIPLE)
-        settings = Settings(images=folder, out=folder, batch=STEPS_CROPS, crop=crop)
-        model = to_eight_bits(model, draw_batch(images, settings, step=0)[1])
+        model = with_eight_bits(model, images)
     folder.mkdir(parents=True, exist_ok=True)
     pixels = torch.zeros(1, 64, 96, 3, dtype=torch.uint8)
     path = folder / "restorer.onnx"

@@ -16,9 +16,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from . import layout
+from .layers import Centred, LinearTransform
 from .pairs import SLOPE, EightBitPair, ResidualPair, start_at_zero
 
 DETAIL = 0.1  # what the residual blocks add, of what their last layer gives: steadier in training
+LATENT_DETAIL = 0.02  # the same in the analysis
+LINEAR_RATE = 0.02  # times the learning rate, for the linear transforms: all else depends on them
+TRANSFORM_RATE, HYPER_RATE = 2.0, 0.5  # the same beside them, and for the hyper-analysis
 KNOTS = 8  # quality-dependent vectors are interpolated linearly over this many points
 PATCH = 8  # both transforms work on 8x8 pixel patches moved to channels
 STRIDE = 16  # pixels a latent covers in each direction
@@ -130,31 +134,30 @@ def whitening(channels: int, n: int) -> Tensor:
 class Analysis(nn.Module):
     """g_a: image to latents, residual blocks at 1/8 beside a linear 16x16 transform."""
 
-    detail: Tensor
-
     def __init__(self, arch: Architecture):
         super().__init__()
+        self.rate = TRANSFORM_RATE
         width = arch.analysis_width
-        self.head = nn.Conv2d(3 * PATCH**2, width, 1)
+        block = 3 * PATCH**2
+        self.head = LinearTransform(
+            torch.eye(width, block) @ whitening(block, PATCH), whitening(block, PATCH), bias=True
+        )
         self.modulation = Modulation(width)
         self.pairs = arch.pairs(arch.analysis_pairs, width)
         self.tail = nn.Conv2d(width, arch.latents, 3, stride=2, padding=1)
-        self.shortcut = nn.Conv2d(3 * STRIDE**2, arch.latents, 1, bias=False)
+        self.shortcut = LinearTransform(
+            opponent_dct(arch.latents), whitening(3 * STRIDE**2, STRIDE), LINEAR_RATE
+        )
         start_at_zero(self.tail)
-        self.shortcut.weight.data = opponent_dct(arch.latents)[:, :, None, None]
-        first = min(width, 3 * PATCH**2)
-        self.head.weight.data[:first] = whitening(first, PATCH)[:, :, None, None]
-        deviations = usual_deviations(arch.latents)[:, None, None]
-        self.register_buffer("detail", DETAIL * deviations, persistent=False)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         patches = layout.unshuffle(x - 0.5, PATCH)
         blocks = layout.unshuffle(patches, STEP)
-        head = layout.reordered_inputs(self.head.weight, PATCH)
-        shortcut = layout.reordered_inputs(self.shortcut.weight, PATCH, STEP)
-        features = functional_call(self.head, {"weight": head}, patches)
+        head = layout.reordered_inputs(self.head.matrix(), PATCH)
+        shortcut = layout.reordered_inputs(self.shortcut.matrix(), PATCH, STEP)
+        features = F.conv2d(patches, head, self.head.bias)
         with torch.autocast("cpu", enabled=False):  # see `in_float32`
-            linear = functional_call(self.shortcut, {"weight": shortcut}, blocks)
+            linear = F.conv2d(blocks, shortcut)
         return self.finish(features, linear, t)
 
     def finish(self, features: Tensor, linear: Tensor, t: Tensor) -> Tensor:
@@ -162,7 +165,7 @@ class Analysis(nn.Module):
         h = self.modulation(features, t)
         for pair in self.pairs:
             h = pair(h)
-        return self.tail(h).float() * self.detail + linear
+        return LATENT_DETAIL * self.tail(h).float() + linear
 
 
 class Synthesis(nn.Module):
@@ -172,26 +175,28 @@ class Synthesis(nn.Module):
 
     def __init__(self, arch: Architecture):
         super().__init__()
+        self.rate = TRANSFORM_RATE
         width = arch.synthesis_width
         self.head = nn.Conv2d(arch.latents, 4 * width, 1)
         self.modulation = Modulation(width)
         self.pairs = arch.pairs(arch.synthesis_pairs, width)
         self.tail = nn.Conv2d(width, 3 * PATCH**2, 1)
-        self.shortcut = nn.Conv2d(arch.latents, 3 * STRIDE**2, 1, bias=False)
         self.shuffle: Callable[[Tensor, int], Tensor] = F.pixel_shuffle  # exported: a faster one
         start_at_zero(self.tail)
-        self.shortcut.weight.data = opponent_dct(arch.latents).T[:, :, None, None].clone()
-        deviations = usual_deviations(arch.latents)[:, None, None]
-        self.register_buffer("deviations", deviations, persistent=False)
+        deviations = usual_deviations(arch.latents)
+        self.shortcut = LinearTransform(
+            opponent_dct(arch.latents).T, torch.diag(1 / deviations), LINEAR_RATE
+        )
+        self.register_buffer("deviations", deviations[:, None, None], persistent=False)
 
     def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
         tail = {
             name: layout.reordered_outputs(DETAIL * values, PATCH)
             for name, values in self.tail.named_parameters()
         }
-        shortcut = layout.reordered_outputs(self.shortcut.weight, PATCH, STEP)
+        shortcut = layout.reordered_outputs(self.shortcut.matrix(), PATCH, STEP)
         with torch.autocast("cpu", enabled=False):
-            blocks = functional_call(self.shortcut, {"weight": shortcut}, y_hat)
+            blocks = F.conv2d(y_hat, shortcut)
         detail = functional_call(self.tail, tail, self.features(y_hat, t)).float()
         patches = layout.shuffle(blocks, STEP) + detail
         return layout.shuffle(patches + 0.5, PATCH)  # (B, 3, H, W)
@@ -209,8 +214,9 @@ class HyperAnalysis(nn.Module):
 
     def __init__(self, arch: Architecture):
         super().__init__()
-        self.conv1 = nn.Conv2d(2 * arch.latents, arch.hyper_width, 3, stride=2, padding=1)
-        self.conv2 = nn.Conv2d(arch.hyper_width, arch.hyper_width, 3, padding=1)
+        self.rate = HYPER_RATE
+        self.conv1 = Centred(2 * arch.latents, arch.hyper_width, 3, stride=2)
+        self.conv2 = Centred(arch.hyper_width, arch.hyper_width, 3)
         self.conv3 = nn.Conv2d(arch.hyper_width, arch.hyper_latents, 3, stride=2, padding=1)
 
     def forward(self, y: Tensor) -> Tensor:
@@ -229,8 +235,8 @@ class MeanHead(nn.Module):
     def __init__(self, arch: Architecture):
         super().__init__()
         width = arch.hyper_width
-        self.conv1 = nn.Conv2d(arch.hyper_latents, 4 * width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, 4 * width, 3, padding=1)
+        self.conv1 = Centred(arch.hyper_latents, 4 * width, 3)
+        self.conv2 = Centred(width, 4 * width, 3)
         self.means = nn.Conv2d(width, arch.latents, 1)
         start_at_zero(self.means)
         deviations = usual_deviations(arch.latents)[:, None, None]
@@ -252,8 +258,8 @@ class Context(nn.Module):
     def __init__(self, arch: Architecture):
         super().__init__()
         width = arch.hyper_width
-        self.neighbours = nn.Conv2d(arch.latents, width, 3, padding=1)
-        self.mix = nn.Conv2d(2 * width, width, 1)
+        self.neighbours = Centred(arch.latents, width, 3)
+        self.mix = Centred(2 * width, width, 1)
         self.means = nn.Conv2d(width, arch.latents, 1)
         start_at_zero(self.means)
         deviations = usual_deviations(arch.latents)[:, None, None]
