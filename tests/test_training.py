@@ -251,3 +251,22 @@ def test_bare_weights_start_a_new_run(settings: Settings) -> None:
     assert trainer.step == 0
     for name, value in state["average"].items():
         assert torch.equal(trainer.model.state_dict()[name], value.half().float()), name
+
+
+def test_the_entropy_model_learns_alone_and_is_stopped_and_gone_on_with(settings: Settings) -> None:
+    train(settings, TINY)
+    first = settings.out / "checkpoint.pt"
+    alone = replace(settings, out=settings.out / "alone", resume=first, only_entropy=True)
+    whole = train(replace(alone, steps=24))
+    assert losses(alone.out)[0].split("\t")[3] == "nan"
+    old, new = load_checkpoint(first)["model"], whole.model.state_dict()
+    for name in old:
+        stays = name.startswith(("g_a.", "g_s.", "gains.log_gain_y"))
+        moves = name.endswith(("means.weight", "conv3.weight"))
+        assert torch.equal(old[name], new[name]) or not stays, name
+        assert not torch.equal(old[name], new[name]) or not moves, name
+    parts = replace(alone, out=settings.out / "parts", decay=10)
+    train(replace(parts, steps=18))
+    again = train(replace(parts, steps=24, decay=4))
+    for name, value in again.model.state_dict().items():
+        assert torch.equal(value, new[name]), name

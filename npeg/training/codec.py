@@ -30,6 +30,7 @@ class Settings(loop.Settings):
     batch: int = 8
     crop: int = 256
     clip: float = 3.0
+    only_entropy: bool = False  # train the entropy model by its rate, transforms as they are
 
 
 class MeanSquaredError(torch.autograd.Function):
@@ -95,7 +96,11 @@ class Trainer(loop.Trainer[Codec, Batch]):
         state = first_state(settings, load_checkpoint)
         torch.manual_seed(settings.seed)
         arch = Architecture(**state["arch"]) if state else arch or Architecture()
-        super().__init__(settings, Codec(arch), state, group)
+        model = Codec(arch)
+        self.only_entropy = settings.only_entropy
+        if self.only_entropy:
+            model.freeze_transforms()
+        super().__init__(settings, model, state, group)
 
     def about(self) -> dict[str, Any]:
         """Return what names the checkpoint as one of this network."""
@@ -115,10 +120,21 @@ class Trainer(loop.Trainer[Codec, Batch]):
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss, and the means of COLUMNS."""
         x, t, noise = batch
+        if self.only_entropy:
+            return self.entropy_losses(x, t, (noise[0], noise[1]))
         x_hat, bits = self.model(x, t, (noise[0], noise[1]))
         loss, rate, mse = sample_losses(x, x_hat, bits, t, self.exponent)
         means = torch.stack([loss.detach(), rate.detach(), psnr_db(mse.detach())]).mean(1)
         return loss.mean(), means
+
+    def entropy_losses(
+        self, x: Tensor, t: Tensor, noise: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the rate's part of the loss, and the means of COLUMNS without a PSNR."""
+        _, bits = self.model.code(self.model.g_a(x, t), t, noise)
+        rate = bits / (x.shape[-1] * x.shape[-2])
+        loss = (rate * (distortion_weight(t) / 600) ** self.exponent).mean()
+        return loss, torch.stack([loss.detach(), rate.detach().mean(), torch.tensor(torch.nan)])
 
     def validate(self, images: list[Pixels]) -> dict[str, float]:
         """Return figures on whole images."""

@@ -163,7 +163,8 @@ class Trainer(ABC, Generic[M, B]):
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state.get("average", state["model"]))
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=False):
-            optimizer.load_state_dict(saved)  # bare weights come without
+            if group_sizes(saved) == group_sizes(optimizer.state_dict()):
+                optimizer.load_state_dict(saved)  # bare weights come without
         self.step, self.seconds = state["step"], state["seconds"]
 
     def rate(self) -> float:
@@ -218,6 +219,11 @@ class Trainer(ABC, Generic[M, B]):
         torch._foreach_lerp_(ours, list(self.model.parameters()), 1 - keep)
         for mine, its in self.running:
             mine.lerp_(its, 1 - keep)
+
+
+def group_sizes(state: dict[str, Any]) -> list[int]:
+    """Return how many tensors each group of an optimiser's state has: others are not for it."""
+    return [len(group["params"]) for group in state["param_groups"]]
 
 
 class Log:

@@ -52,7 +52,13 @@ class Codec(nn.Module):
         Returns:
             x_hat (B, 3, H, W), not clipped, and the rate in bits (B,).
         """
-        y = self.g_a(x, t)
+        y_hat, rate = self.code(self.g_a(x, t), t, noise)
+        return self.g_s(y_hat, t), rate
+
+    def code(
+        self, y: Tensor, t: Tensor, noise: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Code latents y (B, M, H/16, W/16) as `forward` codes images; return them and the rate."""
         z = self.h_a(y).float()
         gain_z, gain_y = self.gains.gain_z(t), self.gains.gain_y(t)
         z, y = z * gain_z, y * gain_y
@@ -65,7 +71,13 @@ class Codec(nn.Module):
         index_z = self.gains.index_z(t).expand_as(z)
         rate = self.mixture(symbols_y, indexes).sum((1, 2, 3))
         rate = rate + self.mixture(symbols_z, index_z).sum((1, 2, 3))
-        return self.g_s(y_hat / gain_y, t), rate
+        return y_hat / gain_y, rate
+
+    def freeze_transforms(self) -> None:
+        """Leave only the entropy model to be trained: analysis, synthesis and steps stay."""
+        for module in (self.g_a, self.g_s):
+            module.requires_grad_(False).eval()
+        self.gains.log_gain_y.requires_grad_(False)
 
     def quantize(self, y: Tensor, z_hat: Tensor, gain_y: Tensor) -> tuple[Tensor, Tensor]:
         """Return y_hat and y - mean; anchors first, then the rest with the anchors as context."""

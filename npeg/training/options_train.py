@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         help="convolve in bfloat16: shorter steps on CPUs with its instructions (AVX512_BF16, AMX)",
     )
+    add(
+        "--only-entropy",
+        action="store_const",
+        const=True,
+        help="train npeg's entropy model alone, the transforms as they are: much shorter steps",
+    )
     add("--checkpoint-minutes", type=float, metavar="F", help="between checkpoints (default 5)")
     add("--validate-every", type=int, metavar="N", help="steps between validations (default 2000)")
 
@@ -48,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     """Train, resuming from DIR's own checkpoint when there is one."""
     from .loop import Settings, settings_from
 
+    if args.only_entropy and args.codec != "npeg":
+        raise InputError(f"found --only-entropy for {args.codec}, which has no entropy model")
     if args.codec == "dither8":
         from ..teaching import photographs
 
