@@ -364,8 +364,8 @@ CANDIDATES = {
     "two-scales": Candidate(arch={"analysis_pairs": 4, "synthesis_pairs": 3}, change=two_scales),
     "latents-192": Candidate(arch={"latents": 192}),
     "latents-320": Candidate(arch={"latents": 320}),
-    "hyper-latents-96": Candidate(arch={"hyper_latents": 96}),
-    "hyper-width-128": Candidate(arch={"hyper_width": 128}),
+    "hyper-latents-64": Candidate(arch={"hyper_latents": 64}),
+    "hyper-width-96": Candidate(arch={"hyper_width": 96}),
 }
 
 

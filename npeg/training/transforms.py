@@ -38,9 +38,9 @@ class Architecture:
     synthesis_width: int = 112
     synthesis_pairs: int = 4
     latents: int = 256  # M
-    hyper_latents: int = 64
-    hyper_width: int = 96
-    scale_width: int = 64
+    hyper_latents: int = 128
+    hyper_width: int = 128
+    scale_width: int = 96
     eight_bits: bool = False  # whether the residual pairs work on 8-bit integers
 
     def pairs(self, count: int, width: int) -> nn.ModuleList:
