@@ -5,7 +5,7 @@ python runs/reshape.py CHECKPOINT OUT.safetensors pairs=6,2,3 --codec restorer
 
 Sizes not named stay. What was there computes what it did: it does not see new channels, and new
 residual pairs, behind the old ones, begin without effect. Fewer pairs or channels: the last ones
-are left out. Train what comes out with `npeg train --resume`.
+are left out. Train what comes out with `npeg train --resume`, and --ramp for new hyper-latents.
 """
 
 import argparse
@@ -45,8 +45,6 @@ def place(old: Tensor, new: Tensor, halves: bool) -> None:
 def reshape(old: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Return the weights of `model` with those of a network of other sizes inside."""
     weights = model.state_dict()
-    if "h_a.conv3.weight" in weights:
-        weights["h_a.conv3.weight"] *= 0.1  # new hyper-latents cost bits before they are of use
     for name in weights.keys() & old.keys():
         place(old[name], weights[name], name in HALVES)
     return weights

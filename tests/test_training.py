@@ -256,7 +256,7 @@ def test_bare_weights_start_a_new_run(settings: Settings) -> None:
 def test_the_entropy_model_learns_alone_and_is_stopped_and_gone_on_with(settings: Settings) -> None:
     train(settings, TINY)
     first = settings.out / "checkpoint.pt"
-    alone = replace(settings, out=settings.out / "alone", resume=first, only_entropy=True)
+    alone = replace(settings, out=settings.out / "alone", resume=first, only_entropy=True, ramp=20)
     whole = train(replace(alone, steps=24))
     assert losses(alone.out)[0].split("\t")[3] == "nan"
     old, new = load_checkpoint(first)["model"], whole.model.state_dict()
@@ -270,3 +270,19 @@ def test_the_entropy_model_learns_alone_and_is_stopped_and_gone_on_with(settings
     again = train(replace(parts, steps=24, decay=4))
     for name, value in again.model.state_dict().items():
         assert torch.equal(value, new[name]), name
+
+
+def test_hyper_latents_come_to_cost_in_full(settings: Settings) -> None:
+    trainer = Trainer(replace(settings, ramp=10), arch=TINY)
+    found = []
+    for trainer.step in (0, 5, 10, 11):
+        found.append(trainer.hyper_weight())
+    assert found == pytest.approx([0.05, 0.525, 1, 1])
+    assert Trainer(settings, arch=TINY).hyper_weight() == 1
+    x, t, noise = trainer.batch_at(load_images(settings.images, 64, progress=False), 0)
+    with torch.no_grad():
+        half, whole, double = (
+            trainer.model(x, t, (noise[0], noise[1]), w)[1] for w in (0.5, 1.0, 2.0)
+        )
+    assert torch.allclose(2 * (whole - half), double - whole, rtol=1e-2)
+    assert (double > whole).all()

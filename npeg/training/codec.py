@@ -16,6 +16,7 @@ from .transforms import STRIDE, Architecture
 
 PAD = 64  # images are padded to multiples of the hyper-latents' stride
 WEIGHT_EXPONENT = -0.3
+HYPER_WEIGHT = 0.05  # of the hyper-latents' bits, at the start of a ramp
 VALIDATION_QUALITIES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 Batch = tuple[Tensor, Tensor, list[Tensor]]
@@ -31,6 +32,7 @@ class Settings(loop.Settings):
     crop: int = 256
     clip: float = 3.0
     only_entropy: bool = False  # train the entropy model by its rate, transforms as they are
+    ramp: int = 0  # steps until the hyper-latents' bits count in full
 
 
 class MeanSquaredError(torch.autograd.Function):
@@ -97,7 +99,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
         torch.manual_seed(settings.seed)
         arch = Architecture(**state["arch"]) if state else arch or Architecture()
         model = Codec(arch)
-        self.only_entropy = settings.only_entropy
+        self.only_entropy, self.ramp = settings.only_entropy, settings.ramp
         if self.only_entropy:
             model.freeze_transforms()
         super().__init__(settings, model, state, group)
@@ -120,21 +122,27 @@ class Trainer(loop.Trainer[Codec, Batch]):
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss, and the means of COLUMNS."""
         x, t, noise = batch
+        hyper_weight = self.hyper_weight()
         if self.only_entropy:
-            return self.entropy_losses(x, t, (noise[0], noise[1]))
-        x_hat, bits = self.model(x, t, (noise[0], noise[1]))
+            y = self.model.g_a(x, t)
+            _, bits = self.model.code(y, t, (noise[0], noise[1]), hyper_weight)
+            rate = bits / (x.shape[-1] * x.shape[-2])
+            loss = (rate * (distortion_weight(t) / 600) ** self.exponent).mean()
+            unknown = torch.tensor(torch.nan)
+            return loss, torch.stack([loss.detach(), rate.detach().mean(), unknown])
+        x_hat, bits = self.model(x, t, (noise[0], noise[1]), hyper_weight)
         loss, rate, mse = sample_losses(x, x_hat, bits, t, self.exponent)
         means = torch.stack([loss.detach(), rate.detach(), psnr_db(mse.detach())]).mean(1)
         return loss.mean(), means
 
-    def entropy_losses(
-        self, x: Tensor, t: Tensor, noise: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the rate's part of the loss, and the means of COLUMNS without a PSNR."""
-        _, bits = self.model.code(self.model.g_a(x, t), t, noise)
-        rate = bits / (x.shape[-1] * x.shape[-2])
-        loss = (rate * (distortion_weight(t) / 600) ** self.exponent).mean()
-        return loss, torch.stack([loss.detach(), rate.detach().mean(), torch.tensor(torch.nan)])
+    def hyper_weight(self) -> float:
+        """Return how much of the hyper-latents' bits counts: all, but at a run's start.
+
+        Before the networks that read them have learned what they are good for, they only cost.
+        """
+        if self.step >= self.ramp:
+            return 1.0
+        return HYPER_WEIGHT + (1 - HYPER_WEIGHT) * self.step / self.ramp
 
     def validate(self, images: list[Pixels]) -> dict[str, float]:
         """Return figures on whole images."""

@@ -39,7 +39,11 @@ class Codec(nn.Module):
         self.mixture = ScaleMixture()
 
     def forward(
-        self, x: Tensor, t: Tensor, noise: tuple[Tensor, Tensor] | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        noise: tuple[Tensor, Tensor] | None = None,
+        hyper_weight: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Code a batch.
 
@@ -48,15 +52,20 @@ class Codec(nn.Module):
             t: qualities (B,) in [0, 1].
             noise: uniform in [-0.5, 0.5) with the shapes of y and z; stands for rounding in the
                 rate.  None evaluates the rate on the rounded symbols.
+            hyper_weight: how much of the hyper-latents' bits is counted.
 
         Returns:
             x_hat (B, 3, H, W), not clipped, and the rate in bits (B,).
         """
-        y_hat, rate = self.code(self.g_a(x, t), t, noise)
+        y_hat, rate = self.code(self.g_a(x, t), t, noise, hyper_weight)
         return self.g_s(y_hat, t), rate
 
     def code(
-        self, y: Tensor, t: Tensor, noise: tuple[Tensor, Tensor] | None = None
+        self,
+        y: Tensor,
+        t: Tensor,
+        noise: tuple[Tensor, Tensor] | None = None,
+        hyper_weight: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Code latents y (B, M, H/16, W/16) as `forward` codes images; return them and the rate."""
         z = self.h_a(y).float()
@@ -70,7 +79,7 @@ class Codec(nn.Module):
         symbols_y = residual.round() if noise is None else residual + noise[0]
         index_z = self.gains.index_z(t).expand_as(z)
         rate = self.mixture(symbols_y, indexes).sum((1, 2, 3))
-        rate = rate + self.mixture(symbols_z, index_z).sum((1, 2, 3))
+        rate = rate + hyper_weight * self.mixture(symbols_z, index_z).sum((1, 2, 3))
         return y_hat / gain_y, rate
 
     def freeze_transforms(self) -> None:

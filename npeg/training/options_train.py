@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         help="train npeg's entropy model alone, the transforms as they are: much shorter steps",
     )
+    add("--ramp", type=int, metavar="N", help="steps until hyper-latents cost in full (default 0)")
     add("--checkpoint-minutes", type=float, metavar="F", help="between checkpoints (default 5)")
     add("--validate-every", type=int, metavar="N", help="steps between validations (default 2000)")
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .pairs import round_ste, start_at_zero
-from .transforms import Architecture
+from .transforms import ENTROPY_RATE, Architecture
 
 WEIGHT_ONE = 256  # integer that stands for a weight of 1
 ACTIVATION_ONE = 16  # integer that stands for an activation of 1
@@ -47,6 +47,7 @@ class ScaleHead(nn.Module):
 
     def __init__(self, arch: Architecture):
         super().__init__()
+        self.rate = ENTROPY_RATE
         width = arch.scale_width
         self.conv1 = IntegerConv(arch.hyper_latents, 4 * width, 3, padding=1)
         self.conv2 = IntegerConv(width, 4 * width, 3, padding=1)

@@ -22,7 +22,7 @@ from .pairs import SLOPE, EightBitPair, ResidualPair, start_at_zero
 DETAIL = 0.1  # what the residual blocks add, of what their last layer gives: steadier in training
 LATENT_DETAIL = 0.02  # the same in the analysis
 LINEAR_RATE = 0.02  # times the learning rate, for the linear transforms: all else depends on them
-TRANSFORM_RATE, HYPER_RATE = 2.0, 0.5  # the same beside them, and for the hyper-analysis
+TRANSFORM_RATE, ENTROPY_RATE = 2.0, 0.4  # the same beside them, and for the entropy model
 KNOTS = 8  # quality-dependent vectors are interpolated linearly over this many points
 PATCH = 8  # both transforms work on 8x8 pixel patches moved to channels
 STRIDE = 16  # pixels a latent covers in each direction
@@ -214,7 +214,7 @@ class HyperAnalysis(nn.Module):
 
     def __init__(self, arch: Architecture):
         super().__init__()
-        self.rate = HYPER_RATE
+        self.rate = ENTROPY_RATE
         self.conv1 = Centred(2 * arch.latents, arch.hyper_width, 3, stride=2)
         self.conv2 = Centred(arch.hyper_width, arch.hyper_width, 3)
         self.conv3 = nn.Conv2d(arch.hyper_width, arch.hyper_latents, 3, stride=2, padding=1)
@@ -234,6 +234,7 @@ class MeanHead(nn.Module):
 
     def __init__(self, arch: Architecture):
         super().__init__()
+        self.rate = ENTROPY_RATE
         width = arch.hyper_width
         self.conv1 = Centred(arch.hyper_latents, 4 * width, 3)
         self.conv2 = Centred(width, 4 * width, 3)
@@ -257,6 +258,7 @@ class Context(nn.Module):
 
     def __init__(self, arch: Architecture):
         super().__init__()
+        self.rate = ENTROPY_RATE
         width = arch.hyper_width
         self.neighbours = Centred(arch.latents, width, 3)
         self.mix = Centred(2 * width, width, 1)
