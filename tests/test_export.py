@@ -163,3 +163,13 @@ def test_the_graph_chooses_exactly_the_networks_tables(codec: Codec, exported: M
     expected = (expected + codec.gains.index_offset_y(T)).clamp(0, 63)[0]
     assert expected.unique().numel() > 5
     np.testing.assert_array_equal(exported.scale_indexes(z_hat[0].numpy(), LEVEL), expected)
+
+
+def test_as_many_hyper_latents_as_hyper_channels_are_no_trouble(tmp_path: Path) -> None:
+    small = Architecture(**SMALL | {"hyper_latents": 32, "hyper_width": 32, "scale_width": 8})
+    codec = Codec(small).eval().requires_grad_(False)
+    export(codec, tmp_path, [], [])
+    z_hat = torch.randint(-9, 10, (1, 32, 2, 3)).float()
+    psi, _ = Model(tmp_path, 1).anchor_means(z_hat[0].numpy(), LEVEL)
+    expected = codec.mean_head(z_hat / codec.gains.gain_z(T))[0]
+    np.testing.assert_allclose(psi, expected, atol=1e-3, rtol=1e-2)

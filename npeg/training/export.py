@@ -141,11 +141,12 @@ def write_graph(
     module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], path: Path, half: bool
 ) -> None:
     """Trace a module with free image dimensions and write it as ONNX."""
-    axes = {
-        name: {2: "h", 3: "w"} if name != "pixels" else {1: "h", 2: "w"}
-        for name in (*inputs, *outputs)
-        if name not in ("t", "multiplier", "offset")
-    }
+    axes = {}
+    for name in (*inputs, *outputs):
+        if name not in ("t", "multiplier", "offset"):
+            first = 1 if name in ("pixels", "estimate") else 2
+            size = "" if name in inputs else f"{name}_"  # the same name would mean the same size
+            axes[name] = {first: f"{size}h", first + 1: f"{size}w"}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's remarks on constants are expected
