@@ -62,7 +62,7 @@ DECODED = (64, 48)  # latents in height and width: 1024x768 pixels
 
 def with_activation(name: str) -> Callable[[Codec], None]:
     """Return a change of the activation in the residual pairs of both transforms."""
-    act = {"silu": F.silu, "leaky": lambda x: F.leaky_relu(x, 0.1), "gelu": F.gelu}[name]
+    act = {"silu": F.silu, "gelu": F.gelu}[name]
 
     def forward(self: ResidualPair, x: Tensor) -> Tensor:
         return x + self.conv2(act(self.conv1(x)))
@@ -187,10 +187,10 @@ def four_passes(codec: Codec) -> None:
 class Conditioned(nn.Module):
     """A convolution whose outputs are scaled and shifted by the quality."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Sequential) -> None:
         super().__init__()
         self.conv = conv
-        self.modulation = Modulation(conv.out_channels)
+        self.modulation = Modulation(conv[0].out_channels)
         self.t = torch.full((1,), 0.5)  # set for each batch
 
     def forward(self, x: Tensor) -> Tensor:
@@ -356,7 +356,6 @@ CANDIDATES = {
     "weights-0.2": Candidate(weight_exponent=-0.2),
     "weights-0.4": Candidate(weight_exponent=-0.4),
     "silu": Candidate(change=with_activation("silu")),
-    "leaky": Candidate(change=with_activation("leaky")),
     "no-shortcuts": Candidate(change=without_shortcuts),
     "four-passes": Candidate(change=four_passes),
     "conditioned": Candidate(change=conditioned),
