@@ -161,19 +161,24 @@ def write_graph(
             dynamo=False,
         )
     model = onnx.load_from_string(buffer.getvalue())
-    if half:
-        store_half(model)
+    store_half(model, exact=not half)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
 
 
-def store_half(model: onnx.ModelProto) -> None:
-    """Keep large float initialisers as float16 behind a Cast, folded when a session loads."""
+def store_half(model: onnx.ModelProto, exact: bool = False) -> None:
+    """Keep large float initialisers as float16 behind a Cast, folded when a session loads.
+
+    If `exact`, those alone that lose nothing, as integers up to 2048 do not.
+    """
     graph = model.graph
     for tensor in list(graph.initializer):
         if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < HALF_MIN_SIZE:
             continue
-        values = numpy_helper.to_array(tensor).astype(np.float16)
+        whole = numpy_helper.to_array(tensor)
+        values = whole.astype(np.float16)
+        if exact and not np.array_equal(values, whole):
+            continue
         name = tensor.name
         graph.initializer.remove(tensor)
         graph.initializer.append(numpy_helper.from_array(values, f"{name}_half"))
