@@ -170,5 +170,6 @@ def test_an_export_of_something_else_is_refused(codec: str, tmp_path: Path) -> N
 def test_the_command_line_refuses_what_does_not_fit(run, folder: Path) -> None:
     arguments = ["train", "--codec", "dither8", "--images", folder, "--out", "out"]
     assert "--decay for dither8" in run(*arguments, "--decay", 3).err
+    assert "leave out --only-entropy" in run(*arguments, "--ramp", 3).err
     assert "expected a multiple of 8" in run(*arguments, "--crop", 33).err
     assert "needs --images" in run("export", "x.pt", "--codec", "dither8", "--out", "m").err

@@ -91,6 +91,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
     COLUMNS = ("loss", "rate_bpp", "psnr_db")
     MULTIPLE = PAD
     exponent = WEIGHT_EXPONENT
+    only_entropy, ramp = Settings.only_entropy, Settings.ramp
 
     def __init__(
         self, settings: Settings, group: Group = ALONE, arch: Architecture | None = None

@@ -159,13 +159,19 @@ class Trainer(ABC, Generic[M, B]):
         """Return what a checkpoint says besides weights, optimisers and step."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what a checkpoint says."""
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state.get("average", state["model"]))
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=False):
-            if group_sizes(saved) == group_sizes(optimizer.state_dict()):
-                optimizer.load_state_dict(saved)  # bare weights come without
-        self.step, self.seconds = state["step"], state["seconds"]
+        """Go on from a checkpoint; from its averaged weights alone if its optimisers do not fit.
+
+        They do not where it has none, or where another part of the network was trained.
+        """
+        ours = [group_sizes(optimizer.state_dict()) for optimizer in self.optimizers]
+        fits = [group_sizes(saved) for saved in state["optimizers"]] == ours
+        average = state.get("average", state["model"])
+        self.model.load_state_dict(state["model"] if fits else average)
+        self.average.load_state_dict(average)
+        if fits:
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            self.step, self.seconds = state["step"], state["seconds"]
 
     def rate(self) -> float:
         """Return the learning rate of this step."""
@@ -222,7 +228,7 @@ class Trainer(ABC, Generic[M, B]):
 
 
 def group_sizes(state: dict[str, Any]) -> list[int]:
-    """Return how many tensors each group of an optimiser's state has: others are not for it."""
+    """Return how many tensors each group of an optimiser's state has."""
     return [len(group["params"]) for group in state["param_groups"]]
 
 

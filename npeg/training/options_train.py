@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     """Train, resuming from DIR's own checkpoint when there is one."""
     from .loop import Settings, settings_from
 
-    if args.only_entropy and args.codec != "npeg":
-        raise InputError(f"found --only-entropy for {args.codec}, which has no entropy model")
+    if args.codec != "npeg" and (args.only_entropy or args.ramp):
+        raise InputError(f"{args.codec} has no entropy model: leave out --only-entropy and --ramp")
     if args.codec == "dither8":
         from ..teaching import photographs
 
