@@ -23,7 +23,6 @@ DETAIL = 0.1  # what the residual blocks add, of what their last layer gives: st
 LATENT_DETAIL = 0.02  # the same in the analysis
 LINEAR_RATE = 0.02  # times the learning rate, for the linear transforms: all else depends on them
 TRANSFORM_RATE, ENTROPY_RATE = 2.0, 0.4  # the same beside them, and for the entropy model
-LATENT_DETAIL_RATE = 8.0  # the same for the layer that LATENT_DETAIL makes small
 KNOTS = 8  # quality-dependent vectors are interpolated linearly over this many points
 PATCH = 8  # both transforms work on 8x8 pixel patches moved to channels
 STRIDE = 16  # pixels a latent covers in each direction
@@ -146,7 +145,6 @@ class Analysis(nn.Module):
         self.modulation = Modulation(width)
         self.pairs = arch.pairs(arch.analysis_pairs, width)
         self.tail = nn.Conv2d(width, arch.latents, 3, stride=2, padding=1)
-        self.tail.rate = LATENT_DETAIL_RATE  # type: ignore[assignment]  # for build_optimizers
         self.shortcut = LinearTransform(
             opponent_dct(arch.latents), whitening(3 * STRIDE**2, STRIDE), LINEAR_RATE
         )
