@@ -20,8 +20,7 @@ from npeg.training.data import load_images
 
 OPTIMISERS = "optimisers"
 KINDS = {
-    "products of Winograd's method": ("bmm",),
-    "transforms of Winograd's method": ("Winograd",),
+    "convolutions by Winograd's method": ("Winograd",),
     "other convolutions": ("convolution", "conv2d"),
     "shuffles of pixels": ("shuffle",),
     "copies and changes of layout": ("copy_", "cat", "fill_", "empty"),

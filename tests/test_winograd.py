@@ -28,7 +28,7 @@ from npeg.training.winograd import (  # noqa: E402
 def compiled() -> None:
     """Compile the transforms, or skip where there is no compiler."""
     try:
-        winograd.transforms()
+        winograd.compiled()
     except InputError as error:
         pytest.skip(str(error))
 
@@ -110,7 +110,7 @@ def test_without_a_compiler_there_is_one_clear_line(monkeypatch: pytest.MonkeyPa
         raise RuntimeError("Ninja is required to load C++ extensions\nand more lines")
 
     monkeypatch.setattr("torch.utils.cpp_extension.load", fail)
-    monkeypatch.setattr(winograd, "transforms", winograd.transforms.__wrapped__)
+    monkeypatch.setattr(winograd, "compiled", winograd.compiled.__wrapped__)
     with pytest.raises(InputError, match=r"--winograd: .*Ninja is required.*pip install ninja"):
         use_winograd(nn.Conv2d(16, 16, 3, padding=1))
 

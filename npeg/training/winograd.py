@@ -36,8 +36,8 @@ KERNEL_TRANSFORM = torch.kron(FACTORS, FACTORS).float()  # (36, 9), for 3x3 taps
 
 
 @cache
-def transforms() -> Any:
-    """Return the compiled transforms of inputs and outputs; the first call takes a minute.
+def compiled() -> Any:
+    """Return the compiled convolution and its gradients; the first call takes a minute.
 
     Raises:
         InputError: they cannot be compiled here.
@@ -50,7 +50,7 @@ def transforms() -> Any:
         os.environ["PATH"] += os.pathsep + ninja.BIN_DIR
     source = Path(__file__).with_suffix(".cpp")
     # OpenMP's library is left to PyTorch, which brings its own: not a flag of the linker.
-    flags = ["-O3", "-march=native", "-fopenmp"]
+    flags = ["-O3", "-march=native", "-ffp-contract=fast", "-fopenmp"]
     try:
         return load("npeg_winograd", [str(source)], extra_cflags=flags)
     except (RuntimeError, OSError, ImportError) as error:
@@ -65,26 +65,20 @@ class Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         k, c = weight.shape[:2]
-        tiles = transforms().transform_input(x.contiguous(memory_format=torch.channels_last))
+        x = x.contiguous(memory_format=torch.channels_last)
         kernels = KERNEL_TRANSFORM @ weight.permute(2, 3, 1, 0).reshape(9, c * k)
         kernels = kernels.view(36, c, k)
-        ctx.save_for_backward(tiles, kernels)
-        ctx.shape = list(x.shape)
-        shape = [len(x), k, *x.shape[2:]]
-        result: Tensor = transforms().transform_output(torch.bmm(tiles, kernels), bias, shape)
+        ctx.save_for_backward(x, kernels)
+        result: Tensor = compiled().convolve(x, kernels, bias)
         return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        tiles, kernels = ctx.saved_tensors
+        x, kernels = ctx.saved_tensors
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
-        products = transforms().transform_output_transposed(gradient)
-        for_x = None
-        if ctx.needs_input_grad[0]:
-            planes = torch.bmm(products, kernels.mT)
-            for_x = transforms().transform_input_transposed(planes, ctx.shape)
-        for_kernels = torch.bmm(tiles.mT, products).view(36, -1)
-        for_weight = (KERNEL_TRANSFORM.T @ for_kernels).view(3, 3, *kernels.shape[1:])
+        transposed = kernels.mT.contiguous() if ctx.needs_input_grad[0] else None
+        for_x, for_kernels = compiled().gradients(x, gradient, transposed)
+        for_weight = (KERNEL_TRANSFORM.T @ for_kernels.view(36, -1)).view(3, 3, *kernels.shape[1:])
         return for_x, for_weight.permute(3, 2, 0, 1), gradient.sum((0, 2, 3))
 
 
@@ -114,9 +108,9 @@ def use_winograd(network: nn.Module) -> int:
         How many 3x3 convolutions were changed.
 
     Raises:
-        InputError: the transforms cannot be compiled here.
+        InputError: it cannot be compiled here.
     """
-    transforms()
+    compiled()
     found = [m for m in network.modules() if type(m) is nn.Conv2d and _is_suitable(m)]
     for convolution in found:
         convolution.__class__ = WinogradConv2d
