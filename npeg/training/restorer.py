@@ -35,6 +35,7 @@ PATCH = 2  # pixels that a sample of the finest scale covers in each direction
 MULTIPLE = 8  # of the sides that it takes
 GREY, WEBP, SHIFTED = 0.5, 0.15, 0.1  # parts of the samples
 STEPS_CROPS = 64  # crops that 8-bit steps fit
+FLOAT_PAIRS = 2  # the first pairs, which stay in float: 8 bits lose most where the image enters
 MAX_DOWNSCALE = 2.0  # of samples: small pictures are sharper and busier
 VALIDATION = ((10, True), (20, True), (30, True), (40, True), (10, False), (30, False))
 """Quality and whether grey, of the JPEGs that are validated on."""
@@ -53,17 +54,24 @@ class Shape:
 
     widths: tuple[int, ...] = (32, 64, 128)
     pairs: tuple[int, ...] = (3, 2, 3)
-    eight_bits: bool = False  # whether the residual pairs work on 8-bit integers
+    eight_bits: bool = False  # whether the residual pairs but the first work on 8-bit integers
 
 
 class Scale(nn.Module):
-    """One scale of the network, with the next coarser one inside: (B, width, h, w) to the same."""
+    """One scale of the network, with the next coarser one inside: (B, width, h, w) to the same.
 
-    def __init__(self, widths: Sequence[int], pairs: Sequence[int], eight_bits: bool) -> None:
+    If `eight_bits`, all pairs but the first `in_float` of the way in work on 8-bit integers.
+    """
+
+    def __init__(
+        self, widths: Sequence[int], pairs: Sequence[int], eight_bits: bool, in_float: int = 0
+    ) -> None:
         super().__init__()
         width = widths[0]
         kind = EightBitPair if eight_bits else ResidualPair
-        self.before = nn.Sequential(*(kind(width) for _ in range(pairs[0])))
+        self.before = nn.Sequential(
+            *((kind if i >= in_float else ResidualPair)(width) for i in range(pairs[0]))
+        )
         self.inner = Scale(widths[1:], pairs[1:], eight_bits) if len(widths) > 1 else None
         if self.inner:
             self.down = nn.Conv2d(width, widths[1], 2, stride=2)
@@ -95,7 +103,7 @@ class Restorer(nn.Module):
         self.head = nn.Conv2d(colours, width, 3, padding=1)
         mixed = torch.einsum("kcij,cp->kpij", self.head.weight, whitening(colours, PATCH))
         self.head.weight.data = math.sqrt(3) * mixed  # PyTorch's own leave a third of the variance
-        self.body = Scale(shape.widths, shape.pairs, shape.eight_bits)
+        self.body = Scale(shape.widths, shape.pairs, shape.eight_bits, FLOAT_PAIRS)
         self.tail = nn.Conv2d(width, 3 * PATCH**2, 3, padding=1)
         start_at_zero(self.tail)
 
@@ -276,18 +284,14 @@ def equalize(restorer: Restorer, seen: Activations) -> None:
         scale = inner
 
 
-class ThenChannelsLast(nn.Module):
-    """A layer whose output ONNX Runtime must lay out with the channels last.
+class ChannelsLast(nn.Module):
+    """What enters, which ONNX Runtime must lay out with the channels last from here on.
 
     Left free, it prefers to move the channels before and behind each 8-bit pair.
     """
 
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
     def forward(self, x: Tensor) -> Tensor:
-        last = layout.channels_last(self.layer(x))
+        last = layout.channels_last(x)
         return layout.channels_first(last.flatten(1, 2).reshape(last.shape))
 
 
@@ -321,7 +325,8 @@ class RestorerGraph(nn.Module):
                     scale.down = Down(scale.down)  # type: ignore[assignment]
         for_export(model)
         if model.shape.eight_bits:
-            model.head = ThenChannelsLast(model.head)  # type: ignore[assignment]
+            first = model.body.before
+            first.insert(min(FLOAT_PAIRS, len(first)), ChannelsLast())
 
     def forward(self, pixels: Tensor) -> Tensor:
         x_hat: Tensor = self.model(pixels.permute(0, 3, 1, 2).float() / 255)
