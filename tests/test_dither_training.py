@@ -171,5 +171,9 @@ def test_the_command_line_refuses_what_does_not_fit(run, folder: Path) -> None:
     arguments = ["train", "--codec", "dither8", "--images", folder, "--out", "out"]
     assert "--decay for dither8" in run(*arguments, "--decay", 3).err
     assert "leave out --only-entropy" in run(*arguments, "--ramp", 3).err
+    assert (
+        "--downscale is 2, expected 1 or more, for npeg alone"
+        in run(*arguments, "--downscale", 2).err
+    )
     assert "expected a multiple of 8" in run(*arguments, "--crop", 33).err
     assert "needs --images" in run("export", "x.pt", "--codec", "dither8", "--out", "m").err

@@ -188,6 +188,16 @@ def test_batches_of_two_ranks_are_the_halves_of_the_doubled_batch(folder: Path) 
     assert torch.equal(t, torch.cat([half[1] for half in halves]))
 
 
+def test_every_other_crop_of_a_run_is_scaled_down_if_it_says_so(settings: Settings) -> None:
+    stripes = np.zeros((160, 160, 3), np.uint8)
+    stripes[(np.arange(160) // 8 % 2).astype(bool)] = 255  # sharp, and only so in a crop as it is
+    for downscale, expected in ((1.0, 0), (2.0, 10)):
+        trainer = Trainer(replace(settings, batch=20, downscale=downscale), arch=TINY)
+        x = trainer.batch_at([stripes], 0)[0]
+        scaled = sum(bool(((sample > 0.01) & (sample < 0.99)).any()) for sample in x)
+        assert abs(scaled - expected) <= (6 if expected else 0)
+
+
 def test_what_is_drawn_ahead_comes_in_order_and_leaves_no_thread() -> None:
     before = threading.active_count()
     with closing(prefetch(count())) as numbers:

@@ -33,6 +33,7 @@ class Settings(loop.Settings):
     clip: float = 3.0
     only_entropy: bool = False  # train the entropy model by its rate, transforms as they are
     ramp: int = 0  # steps until the hyper-latents' bits count in full
+    downscale: float = 1.0  # up to which every other sample is scaled down: busier crops
 
 
 class MeanSquaredError(torch.autograd.Function):
@@ -91,7 +92,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
     COLUMNS = ("loss", "rate_bpp", "psnr_db")
     MULTIPLE = PAD
     exponent = WEIGHT_EXPONENT
-    only_entropy, ramp = Settings.only_entropy, Settings.ramp
+    only_entropy, ramp, downscale = Settings.only_entropy, Settings.ramp, Settings.downscale
 
     def __init__(
         self, settings: Settings, group: Group = ALONE, arch: Architecture | None = None
@@ -101,6 +102,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
         arch = Architecture(**state["arch"]) if state else arch or Architecture()
         model = Codec(arch)
         self.only_entropy, self.ramp = settings.only_entropy, settings.ramp
+        self.downscale = settings.downscale
         if self.only_entropy:
             model.freeze_transforms()
         super().__init__(settings, model, state, group)
@@ -117,7 +119,9 @@ class Trainer(loop.Trainer[Codec, Batch]):
             (s.batch, arch.latents, side, side),
             (s.batch, arch.hyper_latents, side // 4, side // 4),
         ]
-        x, t = draw_batch(images, s.crop, s.batch, s.seed, step, group.rank, group.world)
+        x, t = draw_batch(
+            images, s.crop, s.batch, s.seed, step, group.rank, group.world, self.downscale
+        )
         return x, t, draw_noise(shapes, s.seed, step, group.rank * s.batch)
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -90,9 +90,16 @@ def draw_sample(
 
 
 def draw_batch(
-    images: list[Pixels], crop: int, batch: int, seed: int, step: int, rank: int = 0, world: int = 1
+    images: list[Pixels],
+    crop: int,
+    batch: int,
+    seed: int,
+    step: int,
+    rank: int = 0,
+    world: int = 1,
+    max_downscale: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Return this process's samples of batch number `step`.
+    """Return this process's samples of batch number `step`; see `draw_sample` for their scale.
 
     The qualities of the whole batch are stratified over [0, 1], which steadies the loss.
 
@@ -102,7 +109,10 @@ def draw_batch(
     whole = np.random.default_rng((seed, step))
     strata = (whole.permutation(batch * world) + whole.random(batch * world)) / (batch * world)
     mine = range(rank * batch, (rank + 1) * batch)
-    samples = [draw_sample(images, crop, np.random.default_rng((seed, step, i))) for i in mine]
+    samples = [
+        draw_sample(images, crop, np.random.default_rng((seed, step, i)), max_downscale)
+        for i in mine
+    ]
     pixels = torch.from_numpy(np.stack([sample.transpose(1, 2, 0) for sample in samples]))
     x = pixels.permute(0, 3, 1, 2).float().div_(255)  # in memory with the channels last
     return x, torch.from_numpy(strata[mine.start : mine.stop]).float()

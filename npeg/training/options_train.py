@@ -47,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train npeg's entropy model alone, the transforms as they are: much shorter steps",
     )
     add("--ramp", type=int, metavar="N", help="steps until hyper-latents cost in full (default 0)")
+    add(
+        "--downscale",
+        type=float,
+        metavar="F",
+        help="scale every other crop down, from up to F times as much image in each direction: "
+        "for training images softer than those to be coded (default 1)",
+    )
     add("--checkpoint-minutes", type=float, metavar="F", help="between checkpoints (default 5)")
     add("--validate-every", type=int, metavar="N", help="steps between validations (default 2000)")
 
@@ -55,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     """Train, resuming from DIR's own checkpoint when there is one."""
     from .loop import Settings, settings_from
 
+    if args.downscale is not None and not (args.codec == "npeg" and args.downscale >= 1):
+        raise InputError(f"--downscale is {args.downscale:g}, expected 1 or more, for npeg alone")
     if args.codec != "npeg" and (args.only_entropy or args.ramp):
         raise InputError(f"{args.codec} has no entropy model: leave out --only-entropy and --ramp")
     if args.codec == "dither8":
