@@ -5,6 +5,7 @@
 # Goes on where it was interrupted. On two cores npeg, JPEG, WebP and AVIF take 6 minutes,
 # all the others an hour, most of it VVC and AVIF at speed 4. The published rows came from these commands
 # in several interrupted parts, into one store, not from one pass of this script.
+# Where only npeg has changed: fill_store.py takes the other rows from the table first.
 # The photographs: https://r0k.us/graphics/kodak/
 set -eu
 kodak=${1:?give the folder of the 24 Kodak PNG files}
