@@ -13,8 +13,8 @@ from .contract import Pixels, blend
 from .tiling import by_tiles
 
 WEIGHTS = FOLDER / "restorer"
-# Multiples of the 8x8 blocks that the network expects in place. It reaches 144 pixels far; beyond 128
-# a pixel in a thousand changes, by one step.
+# Multiples of the 8x8 blocks that the network expects in place. It reaches 144 pixels far; with a
+# halo of 128 a pixel in a thousand changes, by one step.
 TILE, HALO = 1024, 128
 MULTIPLE = 8
 
