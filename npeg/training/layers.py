@@ -26,6 +26,12 @@ def mean_of_channels(x: Tensor) -> Tensor:
     return found
 
 
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return the 1x1 convolution of x (B, C, h, w) in channels_last as one product of matrices."""
+    found = F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias)
+    return found.permute(0, 3, 1, 2)
+
+
 class Shift(torch.autograd.Function):
     """x - mean by channel, whose gradient has no mean by channel either."""
 
@@ -101,7 +107,7 @@ class LinearTransform(nn.Module):
             return (self.weight[:, :, 0, 0] @ self.whiten)[:, :, None, None]
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.matrix(), self.bias)
+        return pointwise(x, self.matrix(), self.bias)
 
     def folded(self) -> nn.Conv2d:
         """Return the convolution that it is once it is trained."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from . import layout
-from .layers import Centred, LinearTransform
+from .layers import Centred, LinearTransform, pointwise
 from .pairs import SLOPE, EightBitPair, ResidualPair, start_at_zero
 
 DETAIL = 0.1  # what the residual blocks add, of what their last layer gives: steadier in training
@@ -155,9 +155,9 @@ class Analysis(nn.Module):
         blocks = layout.unshuffle(patches, STEP)
         head = layout.reordered_inputs(self.head.matrix(), PATCH)
         shortcut = layout.reordered_inputs(self.shortcut.matrix(), PATCH, STEP)
-        features = F.conv2d(patches, head, self.head.bias)
+        features = pointwise(patches, head, self.head.bias)
         with torch.autocast("cpu", enabled=False):  # see `in_float32`
-            linear = F.conv2d(blocks, shortcut)
+            linear = pointwise(blocks, shortcut)
         return self.finish(features, linear, t)
 
     def finish(self, features: Tensor, linear: Tensor, t: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ class Synthesis(nn.Module):
         }
         shortcut = layout.reordered_outputs(self.shortcut.matrix(), PATCH, STEP)
         with torch.autocast("cpu", enabled=False):
-            blocks = F.conv2d(y_hat, shortcut)
+            blocks = pointwise(y_hat, shortcut)
         detail = functional_call(self.tail, tail, self.features(y_hat, t)).float()
         patches = layout.shuffle(blocks, STEP) + detail
         return layout.shuffle(patches + 0.5, PATCH)  # (B, 3, H, W)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .layers import pointwise
 
 BLOCK = 8  # channels come in multiples of the transforms' vectors
 LEAST = 16  # with fewer channels the transforms cost more than they save
+LEAST_POSITIONS = 2048  # of a batch: with fewer, reading 36 / 9 times the weights takes longer
 
 FACTORS = torch.tensor(
     [
@@ -86,6 +87,8 @@ class WinogradConv2d(nn.Conv2d):
     """A 3x3 convolution with padding 1; weights and names are those of nn.Conv2d."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[0] * x.shape[2] * x.shape[3] < LEAST_POSITIONS:
+            return super().forward(x)
         bias = torch.zeros(self.out_channels) if self.bias is None else self.bias
         result: Tensor = Winograd.apply(x, self.weight, bias)
         return result
@@ -95,8 +98,7 @@ class PointwiseConv2d(nn.Conv2d):
     """A 1x1 convolution as one product of matrices: PyTorch's own copies, with one thread."""
 
     def forward(self, x: Tensor) -> Tensor:
-        found = F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
-        return found.permute(0, 3, 1, 2)
+        return pointwise(x, self.weight, self.bias)
 
 
 def use_winograd(network: nn.Module) -> int:
