@@ -115,7 +115,25 @@ def test_without_a_compiler_there_is_one_clear_line(monkeypatch: pytest.MonkeyPa
         use_winograd(nn.Conv2d(16, 16, 3, padding=1))
 
 
-def test_a_training_run_has_the_same_losses(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("side", "used"), [(31, False), (32, True)])
+def test_few_positions_are_convolved_directly(
+    side: int, used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    direct = Winograd.apply
+    monkeypatch.setattr(Winograd, "apply", lambda *given: calls.append(1) or direct(*given))
+    conv = nn.Conv2d(16, 16, 3, padding=1)
+    x = torch.randn(2, 16, side, 32)
+    expected = conv(x)
+    use_winograd(conv)
+    torch.testing.assert_close(conv(x), expected, atol=1e-4, rtol=1e-4)
+    assert bool(calls) == used
+
+
+def test_a_training_run_has_the_same_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "LEAST_POSITIONS", 1)
     rows = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
     for name, row in zip("ab", rows, strict=True):
         Image.fromarray(row).save(tmp_path / f"{name}.png")
