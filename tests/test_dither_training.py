@@ -62,6 +62,13 @@ def test_a_run_stopped_halfway_ends_with_the_same_weights(settings: Settings) ->
     assert (settings.out / "whole" / "val.tsv").read_text().startswith("step\thours\tpsnr@0.0")
 
 
+def test_no_tensor_stays_behind_on_the_cpu(settings: Settings) -> None:
+    """A step on PyTorch's meta device, which computes nothing but refuses tensors of another."""
+    trainer = Trainer(replace(settings, device="meta"), tiny())
+    images = [np.array(Image.open(p)) for p in sorted(settings.images.iterdir())]
+    assert trainer.train_step(trainer.batch_at(images, 0)).device.type == "meta"
+
+
 def test_the_same_seed_gives_the_same_losses_and_another_does_not(settings: Settings) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(replace(settings, out=settings.out / name, seed=seed), tiny())

@@ -107,6 +107,13 @@ def test_training_goes_on_exactly_after_a_stop(settings):
         assert torch.equal(ours, theirs)
 
 
+def test_no_tensor_stays_behind_on_the_cpu(settings):
+    """A step on PyTorch's meta device, which computes nothing but refuses tensors of another."""
+    trainer = Trainer(replace(settings, device="meta"), TINY)
+    batch = trainer.batch_at(load_images(settings.images, 72, progress=False), 0)
+    assert trainer.train_step(batch).device.type == "meta"
+
+
 def test_it_begins_as_the_identity_and_learns(settings):
     settings = replace(settings, steps=40, decay=20, lr=3e-3)
     images = [waves(seed) for seed in range(3)]

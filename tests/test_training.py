@@ -102,6 +102,36 @@ def test_bf16_leaves_what_chooses_tables_and_steps_in_float32() -> None:
         assert torch.equal(ours, theirs)
 
 
+def test_processes_that_draw_change_nothing(settings: Settings) -> None:
+    train(replace(settings, out=settings.out / "thread"), TINY)
+    train(replace(settings, out=settings.out / "processes", workers=2), TINY)
+    assert losses(settings.out / "thread") == losses(settings.out / "processes")
+
+
+@pytest.mark.parametrize("eight_bits", [False, True])
+@pytest.mark.parametrize("only_entropy", [False, True])
+def test_no_tensor_stays_behind_on_the_cpu(
+    settings: Settings, eight_bits: bool, only_entropy: bool
+) -> None:
+    """A step on PyTorch's meta device, which computes nothing but refuses tensors of another."""
+    trainer = Trainer(
+        replace(settings, device="meta", only_entropy=only_entropy, downscale=2.0),
+        arch=replace(TINY, eight_bits=eight_bits),
+    )
+    for batch in trainer.batches(load_images(settings.images, 64, progress=False)):
+        means = trainer.train_step(batch)
+        break
+    assert means.device.type == "meta"
+    assert {p.device.type for p in trainer.average.parameters()} == {"meta"}
+
+
+def test_a_device_that_is_not_there_is_refused_in_one_line(settings: Settings) -> None:
+    with pytest.raises(InputError, match=r"--device nowhere: PyTorch cannot use it here \(.+\)$"):
+        train(replace(settings, device="nowhere"), TINY)
+    with pytest.raises(InputError, match="--winograd is for the CPU: leave it out for"):
+        train(replace(settings, device="meta", winograd=True), TINY)
+
+
 def test_bf16_and_winograd_together_are_refused(settings: Settings) -> None:
     with pytest.raises(InputError, match="--bf16 and --winograd"):
         train(replace(settings, bf16=True, winograd=True), TINY)

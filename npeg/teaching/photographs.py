@@ -43,6 +43,18 @@ class Batch:
         shape = (s.batch, planes, s.crop // STRIDE, s.crop // STRIDE)
         self.noise = torch.from_numpy(rng.standard_normal(shape, np.float32))
 
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """Move to a device."""
+        for name, tensor in vars(self).items():
+            setattr(self, name, tensor.to(device, non_blocking=non_blocking))
+        return self
+
+    def pin_memory(self) -> "Batch":
+        """Pin what is to be moved."""
+        for name, tensor in vars(self).items():
+            setattr(self, name, tensor.pin_memory())
+        return self
+
 
 def schedule(progress: float) -> tuple[float, bool]:
     """Return the noise, and whether the code is thresholded, at a progress in [0, 1]."""
@@ -97,11 +109,12 @@ class Trainer(loop.Trainer[StridedAutoencoder, Batch]):
 def validate(model: StridedAutoencoder, images: list[Pixels]) -> dict[str, float]:
     """Return the PSNR in dB of the binary code at VALIDATION_QUALITIES, mean over the images."""
     rows = []
+    device = next(model.parameters()).device
     for pixels in images:
         h, w = (side // STRIDE * STRIDE for side in pixels.shape[:2])
-        x = torch.from_numpy(pixels[:h, :w]).permute(2, 0, 1)[None].float() / 255
+        x = torch.from_numpy(pixels[:h, :w]).to(device).permute(2, 0, 1)[None].float() / 255
         code = binarize(torch.sigmoid(model.features(x)))
-        kept = planes_of(torch.tensor(VALIDATION_QUALITIES), model.planes)
+        kept = planes_of(torch.tensor(VALIDATION_QUALITIES, device=device), model.planes)
         outputs = [model.decode(code, k[None]).clamp(0, 1) for k in kept]
         rows.append([float(psnr_db((x_hat - x).square().mean())) for x_hat in outputs])
     means = np.mean(rows, axis=0)

@@ -70,11 +70,12 @@ def sample_losses(
 def validate(model: Codec, images: list[Pixels]) -> dict[str, float]:
     """Return the loss on whole images, and bpp and PSNR at VALIDATION_QUALITIES."""
     rows = []
+    device = next(model.parameters()).device
     for pixels in images:
-        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+        x = torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None].float() / 255
         h, w = x.shape[-2:]
         padded = F.pad(x, (0, -w % PAD, 0, -h % PAD), mode="replicate")
-        for t in torch.tensor(VALIDATION_QUALITIES)[:, None]:
+        for t in torch.tensor(VALIDATION_QUALITIES, device=device)[:, None]:
             x_hat, bits = model(padded, t)
             x_hat = (x_hat[..., :h, :w].clamp(0, 1) * 255).round() / 255
             loss, rate, mse = sample_losses(x, x_hat, bits, t)
@@ -133,7 +134,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
             _, bits = self.model.code(y, t, (noise[0], noise[1]), hyper_weight)
             rate = bits / (x.shape[-1] * x.shape[-2])
             loss = (rate * (distortion_weight(t) / 600) ** self.exponent).mean()
-            unknown = torch.tensor(torch.nan)
+            unknown = torch.full_like(loss, torch.nan).detach()
             return loss, torch.stack([loss.detach(), rate.detach().mean(), unknown])
         x_hat, bits = self.model(x, t, (noise[0], noise[1]), hyper_weight)
         loss, rate, mse = sample_losses(x, x_hat, bits, t, self.exponent)

@@ -5,16 +5,17 @@ processes can each draw their own part of the same batch.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..errors import InputError
@@ -145,3 +146,39 @@ def prefetch(source: Iterator[T], depth: int = 2) -> Generator[T, None, None]:
         finally:
             for future in ahead:
                 future.cancel()
+
+
+class Drawn(Dataset[T]):
+    """What `draw` returns for each number."""
+
+    def __init__(self, draw: Callable[[int], T]) -> None:
+        self.draw = draw
+
+    def __getitem__(self, number: int) -> T:
+        return self.draw(number)
+
+
+def draw_in_processes(
+    draw: Callable[[int], T], numbers: range, workers: int, pin: bool
+) -> Generator[T, None, None]:
+    """Yield draw(number) for each number in their order, drawn by several processes.
+
+    For steps that are shorter than a batch takes to draw. `pin` keeps tensors where a GPU can fetch
+    them while it computes.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        Drawn(draw),
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        prefetch_factor=4,
+        pin_memory=pin,
+    )
+    yield from loader
+
+
+def moved(batch: T, device: torch.device) -> T:
+    """Return a batch, tensors in tuples and lists, on a device."""
+    if isinstance(batch, tuple | list):
+        return type(batch)(moved(part, device) for part in batch)
+    return batch.to(device, non_blocking=True)  # type: ignore[attr-defined]

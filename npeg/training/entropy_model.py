@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .layers import full_precision
 from .pairs import round_ste
 from .transforms import KNOTS, interpolate, knot_weights, usual_deviations
 
@@ -55,8 +56,8 @@ class ScaleMixture(nn.Module):
 
     def table_parameters(self) -> tuple[Tensor, Tensor]:
         """Return the weights w and ratios r of all tables, (TABLES,) each."""
-        at = knot_weights(torch.linspace(0, 1, TABLES))
-        with torch.autocast("cpu", enabled=False):
+        at = knot_weights(torch.linspace(0, 1, TABLES, device=self.log_ratio.device))
+        with full_precision(at):
             return torch.sigmoid(at @ self.logit_weight), torch.exp(at @ self.log_ratio)
 
     def forward(self, symbols: Tensor, indexes: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ meets is largest, and drives what should be now positive and now negative to one
 """
 
 import copy
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +16,13 @@ from torch import Tensor, nn
 MOMENTUM = 0.02  # of the running means: fifty batches
 
 N = TypeVar("N", bound=nn.Module)
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[Any]:
+    """Return a context without autocast on the device of x."""
+    kind = x.device.type
+    available = torch.amp.is_autocast_available(kind)
+    return torch.autocast(kind, enabled=False) if available else nullcontext()
 
 
 def mean_of_channels(x: Tensor) -> Tensor:
@@ -103,7 +111,7 @@ class LinearTransform(nn.Module):
 
     def matrix(self) -> Tensor:
         """Return the weights (K, C, 1, 1) of the convolution that it is, in float32."""
-        with torch.autocast("cpu", enabled=False):
+        with full_precision(self.weight):
             return (self.weight[:, :, 0, 0] @ self.whiten)[:, :, None, None]
 
     def forward(self, x: Tensor) -> Tensor:

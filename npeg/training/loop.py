@@ -12,9 +12,10 @@ import signal
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -25,7 +26,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from .checkpoint import replace_file
-from .data import Pixels, load_images, prefetch
+from .data import Pixels, draw_in_processes, load_images, moved, prefetch
 from .optimizer import build_optimizers
 from .winograd import use_winograd
 
@@ -56,6 +57,8 @@ class Settings:
     validate_every: int = 2000
     winograd: bool = False
     bf16: bool = False
+    device: str = "cpu"
+    workers: int = 0  # processes that draw batches; 0 is a thread of this one
 
     @property
     def checkpoint(self) -> Path:
@@ -130,7 +133,10 @@ class Trainer(ABC, Generic[M, B]):
         self, settings: Settings, model: M, state: dict[str, Any] | None, group: Group = ALONE
     ) -> None:
         self.settings, self.group = settings, group
-        self.model: M = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device = torch.device(settings.device)
+        self.model: M = model.to(self.device).to(  # type: ignore[call-overload]
+            memory_format=torch.channels_last
+        )
         if settings.winograd:
             use_winograd(self.model)
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -196,10 +202,20 @@ class Trainer(ABC, Generic[M, B]):
             yield self.batch_at(images, step)
             step += 1
 
+    def drawn_ahead(self, images: list[Pixels]) -> Generator[B, None, None]:
+        """Yield the batches of this step and of all after it, drawn while steps are taken."""
+        s = self.settings
+        if not s.workers:
+            return prefetch(self.batches(images))
+        numbers, pin = range(self.step, s.steps + 1), self.device.type == "cuda"
+        return draw_in_processes(partial(self.batch_at, images), numbers, s.workers, pin)
+
     def train_step(self, batch: B) -> Tensor:
         """Take one step; return the means of COLUMNS over the whole batch."""
         started = time.monotonic()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
+        batch = moved(batch, self.device)
+        kind = self.device.type
+        with torch.autocast(kind, torch.bfloat16) if self.settings.bf16 else nullcontext():
             loss, means = self.losses(batch)
         torch.autograd.backward(loss)
         average_gradients(self.model, self.group)
@@ -269,8 +285,12 @@ def prepare(settings: Settings, multiple: int) -> None:
     """Check the crop, set the number of threads and the handling of memory.
 
     Raises:
-        InputError: the crop is not a multiple of `multiple`, or --bf16 meets --winograd.
+        InputError: the crop is not a multiple of `multiple`, there is no such device, or --winograd
+            meets --bf16 or a GPU.
     """
+    check_device(settings.device)
+    if settings.device != "cpu" and settings.winograd:
+        raise InputError(f"--winograd is for the CPU: leave it out for --device {settings.device}")
     if settings.bf16 and settings.winograd:
         raise InputError("found --bf16 and --winograd, whose transforms need float32: give one")
     if settings.crop % multiple:
@@ -278,6 +298,15 @@ def prepare(settings: Settings, multiple: int) -> None:
     keep_freed_memory()
     if settings.threads:
         torch.set_num_threads(settings.threads)
+
+
+def check_device(name: str) -> None:
+    """Raise InputError if PyTorch cannot compute on a device."""
+    try:
+        torch.zeros(1, device=name) + 1
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # AssertionError: no CUDA
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"--device {name}: PyTorch cannot use it here ({reason})") from None
 
 
 def run(trainer: Trainer[M, B]) -> None:
@@ -309,20 +338,20 @@ def _loop(trainer: Trainer[M, B], images: list[Pixels], val: list[Pixels]) -> No
     s, chief = trainer.settings, trainer.group.rank == 0
     log, val_log = Log(s.out / "train.tsv", chief), Log(s.out / "val.tsv", chief)
     saved = tick = time.monotonic()
-    sums, count = torch.zeros(len(trainer.COLUMNS)), 0
+    sums, count = torch.zeros(len(trainer.COLUMNS), device=trainer.device), 0
     bar = tqdm(total=s.steps, initial=trainer.step, desc="training", unit="step", disable=not chief)
-    with closing(prefetch(trainer.batches(images))) as batches:
+    with closing(trainer.drawn_ahead(images)) as batches:
         for batch in batches:
             if trainer.step >= s.steps:
                 break
             sums += (means := trainer.train_step(batch))
             count += 1
-            if not math.isfinite(float(means[0])):
-                name, value = trainer.COLUMNS[0], float(means[0])
-                raise InputError(f"{name} is {value} at step {trainer.step}: lower --lr")
+            due = trainer.step <= 100 or trainer.step % 50 == 0
+            if due or trainer.device.type == "cpu":  # a GPU is not waited for at each step
+                _check_finite(trainer, float(means[0]))
             bar.update()
             reached = {"step": trainer.step, "hours": trainer.seconds / 3600}
-            if trainer.step <= 100 or trainer.step % 50 == 0:
+            if due:
                 now = time.monotonic()
                 row = dict(zip(trainer.COLUMNS, (sums / count).tolist(), strict=True))
                 row["images_per_s"] = s.batch * trainer.group.world * count / (now - tick)
@@ -334,10 +363,16 @@ def _loop(trainer: Trainer[M, B], images: list[Pixels], val: list[Pixels]) -> No
                 val_log.write(reached | result)
                 figures = ", ".join(f"{name} {value:.4f}" for name, value in result.items())
                 bar.write(f"step {trainer.step}: validation {figures}")
-            if time.monotonic() - saved > 60 * s.checkpoint_minutes:
+            if due and time.monotonic() - saved > 60 * s.checkpoint_minutes:
                 trainer.save()
                 saved = time.monotonic()
     bar.close()
+
+
+def _check_finite(trainer: Trainer[M, B], value: float) -> None:
+    if not math.isfinite(value):
+        name = trainer.COLUMNS[0]
+        raise InputError(f"{name} is {value} at step {trainer.step}: lower --lr")
 
 
 def settings_from(kind: type[S], arguments: dict[str, Any]) -> S:

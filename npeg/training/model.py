@@ -19,7 +19,8 @@ def distortion_weight(t: Tensor) -> Tensor:
 def anchor_mask(like: Tensor) -> Tensor:
     """Return a (h, w) mask that is 1 on the checkerboard's anchors, where i + j is even."""
     h, w = like.shape[-2:]
-    i, j = torch.arange(h)[:, None], torch.arange(w)[None]
+    i = torch.arange(h, device=like.device)[:, None]
+    j = torch.arange(w, device=like.device)[None]
     return ((i + j) % 2 == 0).to(like.dtype)
 
 

@@ -27,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lr", type=float, metavar="F", help="learning rate (default 1e-3)")
     add("--seed", type=int, metavar="N", help="the same seed gives the same losses (default 0)")
     add("--threads", type=int, metavar="N", help="threads a process (default: PyTorch's)")
+    add("--device", metavar="NAME", help="where to train, as PyTorch calls it: cpu (default), cuda")
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that draw crops, for steps shorter than drawing (default 0: a thread)",
+    )
     add(
         "--winograd",
         action="store_const",
@@ -38,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bf16",
         action="store_const",
         const=True,
-        help="convolve in bfloat16: shorter steps on CPUs with its instructions (AVX512_BF16, AMX)",
+        help="convolve in bfloat16: shorter steps on GPUs, and on CPUs with its instructions "
+        "(AVX512_BF16, AMX)",
     )
     add(
         "--only-entropy",

@@ -214,6 +214,7 @@ class Trainer(loop.Trainer[Restorer, Batch]):
 def validate(model: Restorer, images: list[Pixels]) -> dict[str, float]:
     """Return the mean gain in dB on whole images, at each quality of VALIDATION, and their mean."""
     gains: dict[str, list[float]] = {}
+    device = next(model.parameters()).device
     for pixels in images:
         h, w = (side // MULTIPLE * MULTIPLE for side in pixels.shape[:2])
         for quality, grey in VALIDATION:
@@ -221,7 +222,10 @@ def validate(model: Restorer, images: list[Pixels]) -> dict[str, float]:
             original = studio_luma(whole) if grey else whole
             decoded = decoded_as(original, "JPEG", quality)
             sides = [as_colour(v) if grey else v for v in (original, decoded)]
-            x, y = (torch.from_numpy(v.copy()).permute(2, 0, 1)[None].float() / 255 for v in sides)
+            x, y = (
+                torch.from_numpy(v.copy()).to(device).permute(2, 0, 1)[None].float() / 255
+                for v in sides
+            )
             found = (model(y).clamp(0, 1) * 255).round() / 255
             before, after = (float(psnr_db((v - x).square().mean())) for v in (y, found))
             gains.setdefault(f"{'grey' if grey else 'colour'}@{quality}", []).append(after - before)

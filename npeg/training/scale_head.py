@@ -6,10 +6,10 @@ where float32 addition is exact in any order.  In training the same rounding hap
 straight-through gradients.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .layers import full_precision
 from .pairs import round_ste, start_at_zero
 from .transforms import ENTROPY_RATE, Architecture
 
@@ -56,7 +56,7 @@ class ScaleHead(nn.Module):
 
     def forward(self, z_hat: Tensor, multiplier: Tensor) -> Tensor:
         """multiplier (B, Z, 1, 1), integers: undoes the gain of z, in units of 1/256."""
-        with torch.autocast("cpu", enabled=False):  # bf16 would break the integers
+        with full_precision(z_hat):  # bf16 would break the integers
             x = round_ste(z_hat * multiplier / 256).clamp(-INPUT_LIMIT, INPUT_LIMIT)
             for conv in (self.conv1, self.conv2):
                 x = round_ste(conv(x) / WEIGHT_ONE).clamp(0, ACTIVATION_LIMIT)

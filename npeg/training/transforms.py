@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from . import layout
-from .layers import Centred, LinearTransform, pointwise
+from .layers import Centred, LinearTransform, full_precision, pointwise
 from .pairs import SLOPE, EightBitPair, ResidualPair, start_at_zero
 
 DETAIL = 0.1  # what the residual blocks add, of what their last layer gives: steadier in training
@@ -56,13 +56,13 @@ def knot_weights(t: Tensor) -> Tensor:
 
 def interpolate(knots: Tensor, t: Tensor) -> Tensor:
     """Interpolate per-channel vectors (KNOTS, C) at t (B,) to (B, C, 1, 1), always in float32."""
-    with torch.autocast("cpu", enabled=False):
+    with full_precision(t):
         return (knot_weights(t) @ knots)[:, :, None, None]
 
 
 def in_float32(layer: nn.Module, x: Tensor) -> Tensor:
     """Return layer(x) in float32, under autocast too: bf16 is coarser than the finest steps."""
-    with torch.autocast("cpu", enabled=False):
+    with full_precision(x):
         result: Tensor = layer(x.float())
         return result
 
@@ -156,7 +156,7 @@ class Analysis(nn.Module):
         head = layout.reordered_inputs(self.head.matrix(), PATCH)
         shortcut = layout.reordered_inputs(self.shortcut.matrix(), PATCH, STEP)
         features = pointwise(patches, head, self.head.bias)
-        with torch.autocast("cpu", enabled=False):  # see `in_float32`
+        with full_precision(x):  # see `in_float32`
             linear = pointwise(blocks, shortcut)
         return self.finish(features, linear, t)
 
@@ -195,7 +195,7 @@ class Synthesis(nn.Module):
             for name, values in self.tail.named_parameters()
         }
         shortcut = layout.reordered_outputs(self.shortcut.matrix(), PATCH, STEP)
-        with torch.autocast("cpu", enabled=False):
+        with full_precision(y_hat):
             blocks = pointwise(y_hat, shortcut)
         detail = functional_call(self.tail, tail, self.features(y_hat, t)).float()
         patches = layout.shuffle(blocks, STEP) + detail

@@ -89,7 +89,7 @@ class WinogradConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[0] * x.shape[2] * x.shape[3] < LEAST_POSITIONS:
             return super().forward(x)
-        bias = torch.zeros(self.out_channels) if self.bias is None else self.bias
+        bias = x.new_zeros(self.out_channels) if self.bias is None else self.bias
         result: Tensor = Winograd.apply(x, self.weight, bias)
         return result
 
