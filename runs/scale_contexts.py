@@ -2,8 +2,9 @@
 
 python runs/scale_contexts.py TRAIN VAL > runs/scale-contexts.tsv
 
-Counts the symbols of shipped model 3 on photographs of TRAIN, by table and by a context that a
-decoder could know exactly, and reports by how much such tables would shorten the symbols of VAL:
+Counts the symbols of the shipped model on photographs of TRAIN, by table and by a context that a
+decoder could know exactly, and reports by how much such tables would shorten the symbols of VAL
+(runs/scale-contexts.tsv is of model 3):
 
 same      the four neighbours already decoded, same latent channel: how much larger than expected
 all       the same four places, all channels together
@@ -44,7 +45,7 @@ def read(path: Path, quality: int) -> Sample:
     image = np.asarray(Image.open(path).convert("RGB"))
     top, left = ((side - SIDE) // 2 for side in image.shape[:2])
     pixels = image[max(top, 0) :, max(left, 0) :][:SIDE, :SIDE]
-    model = networks.load(3)
+    model = networks.load()
     y, z = codec._analyse(model, pixels, Tile(0, len(pixels), 0, pixels.shape[1]), 2 * quality)
     _, symbols, tables, y_hat = codec._quantise_tile(model, y, z, 2 * quality)
     means = y_hat - symbols
@@ -113,7 +114,7 @@ def gain_of_guess(training: list[Sample], val: list[Sample]) -> float:
 
 def main(train: Path, val: Path) -> None:
     """Print a row for each quality and scheme."""
-    first_coded = networks.load(3).first_coded
+    first_coded = networks.load().first_coded
     paths = sorted(path for path in train.iterdir() if path.suffix == ".avif")
     chosen = paths[:: len(paths) // TRAINING_IMAGES][:TRAINING_IMAGES]
     tested = sorted(path for path in val.iterdir() if path.suffix in (".png", ".avif", ".jpg"))

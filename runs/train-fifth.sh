@@ -14,5 +14,5 @@ npeg train "${common[@]}" --out "$OUT/flat" --resume "${FROM:-runs/fourth-flat.s
 # The decay: residual pairs turned to 8-bit integers, and all trained on with them.
 python runs/to_eight_bits.py "$OUT/flat/checkpoint.pt" "$IMAGES" "$OUT/eight-bits.safetensors"
 npeg train "${common[@]}" --out "$OUT/decay" --resume "$OUT/eight-bits.safetensors" \
-    --lr 5e-4 --decay "${DECAY:-1050}" --seed 13 --steps "${DECAY:-1050}"
+    --lr 5e-4 --decay "${DECAY:-900}" --seed 13 --steps "${DECAY:-900}"
 npeg export "$OUT/decay/checkpoint.pt" --images "$IMAGES" --fit 64 --out npeg/models/fifth

@@ -162,7 +162,7 @@ def test_any_payload_behind_right_checksums_gives_an_image_or_one_line(
 
 def test_an_unknown_model_is_refused_by_name() -> None:
     data = container.write(container.Header(250, 100, 16, 16), [b""])
-    with pytest.raises(FormatError, match="needs model 250, this npeg has 3, 4"):
+    with pytest.raises(FormatError, match="needs model 250, this npeg has 4, 5"):
         codec.decode_pixels(data)
 
 
