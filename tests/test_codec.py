@@ -166,7 +166,7 @@ def test_an_unknown_model_is_refused_by_name() -> None:
         codec.decode_pixels(data)
 
 
-@pytest.mark.parametrize("model_id", [1, 2])
+@pytest.mark.parametrize("model_id", sorted(networks.WITHDRAWN))
 def test_a_withdrawn_model_is_refused_by_name(model_id: int) -> None:
     data = container.write(container.Header(model_id, 100, 16, 16), [b""])
     message = f"needs model {model_id}, a preview that was never released"

@@ -30,30 +30,20 @@ SPARSITY = 1e-4  # of mean(code^2): the original's 0.01 would outweigh the error
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-class Batch:
-    """One step's samples x (B, 3, c, c), kept planes (B,) and noise (B, planes, c/8, c/8)."""
+Batch = tuple[Tensor, Tensor, Tensor]
+"""x (B, 3, c, c) in [0, 1], kept planes (B,) and noise (B, planes, c/8, c/8)."""
 
-    def __init__(self, images: list[Pixels], s: Settings, planes: int, step: int) -> None:
-        rng = np.random.default_rng((s.seed, step))
-        samples = [draw_sample(images, s.crop, rng) for _ in range(s.batch)]
-        self.x = torch.from_numpy(np.stack(samples)).float() / 255
-        # stratified over the qualities, which steadies the loss
-        t = (rng.permutation(s.batch) + rng.random(s.batch)) / s.batch
-        self.kept = planes_of(torch.from_numpy(t), planes)
-        shape = (s.batch, planes, s.crop // STRIDE, s.crop // STRIDE)
-        self.noise = torch.from_numpy(rng.standard_normal(shape, np.float32))
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
-        """Move to a device."""
-        for name, tensor in vars(self).items():
-            setattr(self, name, tensor.to(device, non_blocking=non_blocking))
-        return self
-
-    def pin_memory(self) -> "Batch":
-        """Pin what is to be moved."""
-        for name, tensor in vars(self).items():
-            setattr(self, name, tensor.pin_memory())
-        return self
+def draw_batch(images: list[Pixels], s: Settings, planes: int, step: int) -> Batch:
+    """Return batch number `step`."""
+    rng = np.random.default_rng((s.seed, step))
+    samples = [draw_sample(images, s.crop, rng) for _ in range(s.batch)]
+    x = torch.from_numpy(np.stack(samples)).float() / 255
+    # stratified over the qualities, which steadies the loss
+    t = (rng.permutation(s.batch) + rng.random(s.batch)) / s.batch
+    shape = (s.batch, planes, s.crop // STRIDE, s.crop // STRIDE)
+    noise = torch.from_numpy(rng.standard_normal(shape, np.float32))
+    return x, planes_of(torch.from_numpy(t), planes), noise
 
 
 def schedule(progress: float) -> tuple[float, bool]:
@@ -87,15 +77,16 @@ class Trainer(loop.Trainer[StridedAutoencoder, Batch]):
 
     def batch_at(self, images: list[Pixels], step: int) -> Batch:
         """Return the samples of a step."""
-        return Batch(images, self.settings, self.model.planes, step)
+        return draw_batch(images, self.settings, self.model.planes, step)
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss, and the means of COLUMNS."""
+        x, kept, noise = batch
         cnoise, hard = schedule(self.step / self.settings.steps)
-        code = noisy_code(self.model.features(batch.x), cnoise, hard, batch.noise)
-        mse = (self.model.decode(code, batch.kept) - batch.x).square().mean((1, 2, 3))
+        code = noisy_code(self.model.features(x), cnoise, hard, noise)
+        mse = (self.model.decode(code, kept) - x).square().mean((1, 2, 3))
         # the error falls about as the root of the planes: so no rate drowns the others
-        weight = (batch.kept / self.model.planes).sqrt()
+        weight = (kept / self.model.planes).sqrt()
         loss = (weight * mse).mean() + SPARSITY * code.square().mean()
         ones = binarize(code.detach()).mean()
         return loss, torch.stack([loss.detach(), psnr_db(mse.detach()).mean(), ones])
