@@ -1,0 +1,123 @@
+"""Write golden files and the example of SPEC.md for the model that `npeg encode` uses.
+
+    python tests/make_golden.py
+
+Once, when a model is added: golden files of a model that is there already are left as they are.
+"""
+
+import re
+import textwrap
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage import data
+
+from npeg import codec, container, networks
+from npeg.container import LEVELS
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+SHOWN = ((0, 0), (0, 7), (7, 3))  # pixels of the example, row and column
+
+Pixels = NDArray[np.uint8]
+
+
+def golden_files(photograph: Pixels) -> dict[str, bytes]:
+    """Return files by name: colour, grey, several tiles, a single pixel."""
+    grey = photograph.mean(axis=2).astype(np.uint8)
+    encoded = {
+        "coffee-100x75-q40": codec.encode_pixels(photograph[100:175, 150:250], 80),
+        "coffee-grey-33x65-q90": codec.encode_pixels(grey[120:185, 200:233], 180),
+        "coffee-tiles-140x130-q10": codec.encode_pixels(photograph[100:230, 150:290], 20, 64),
+        "pixel-1x1-q100": codec.encode_pixels(photograph[200:201, 300:301], LEVELS - 1),
+    }
+    return {f"{n}-model{networks.DEFAULT_MODEL}.npeg": found for n, found in encoded.items()}
+
+
+def golden_line(name: str, file: bytes) -> str:
+    """Return a file's line of sha256.txt: digest, name, height, width, mean."""
+    pixels = codec.decode_pixels(file)
+    height, width = pixels.shape[:2]
+    return f"{sha256(file).hexdigest()} {name} {height} {width} {pixels.mean():.4f}"
+
+
+def example(file: bytes) -> str:
+    """Return the text of SPEC.md's last section for a small file of one tile."""
+    header, payloads = container.read_tiles(file)
+    model = networks.load(header.model_id)
+    (tile,) = codec.tiles_of(header)
+    z_hat, symbols, indexes = codec.read_symbols(model, payloads[0], tile, header.level)
+    coded = int((indexes >= model.first_coded).sum())
+    pixels = codec.decode_pixels(file)
+    dump = [file[i : i + 16].hex(" ") for i in range(0, len(file), 16)]
+    ends = (0, 4, 5, 6, 7, 8, 14, 15, 16, 20, 21, 25, 29)
+    parts = [file[a:b].hex(" ") for a, b in pairwise(ends)]
+    meanings = (
+        "NPEG",
+        "version 1",
+        f"model {header.model_id}",
+        f"level {header.level}: quality {header.level / 2:g}",
+        "RGB, 8 bits",
+        f"{header.width} x {header.height} pixels",
+        f"tiles of {header.tile_size} pixels",
+        "reserved",
+        "CRC-32 of the above",
+        "section `T`",
+        f"length {len(payloads[0])}",
+        "CRC-32 of type, length and payload",
+    )
+    told = (
+        f"The payload codes {z_hat.size} hyper-latents, of which {channels(z_hat)}; then {coded} of"
+        f" {symbols.size} latents, of which {channels(symbols)}."
+    )
+    return "\n".join(
+        [
+            f"An {header.width} x {header.height} image at quality {header.level / 2:g} is these"
+            f" {len(file)} bytes:\n",
+            *(f"    {16 * i:04x}: {line}" for i, line in enumerate(dump)),
+            "\n| bytes | value |\n|---|---|",
+            *(f"| `{part}` | {value} |" for part, value in zip(parts, meanings, strict=True)),
+            "| the rest | the payload: 1 lane |\n",
+            textwrap.fill(told, 100),
+            "Decoded, three of the pixels are (R G B; a decoder may differ by 1):\n",
+            *(
+                f"    row {row}, column {column}: {' '.join(map(str, pixels[row, column]))}"
+                for row, column in SHOWN
+            ),
+            "",
+        ]
+    )
+
+
+def channels(symbols: NDArray[np.float32]) -> str:
+    """Return which symbols (C, 1, 1) are not 0, in words."""
+    (found,) = symbols[:, 0, 0].nonzero()
+    values = ", ".join(f"channel {c} is {int(symbols[c, 0, 0])}" for c in found)
+    return f"{len(found)} are not 0: {values}"
+
+
+def main() -> None:
+    """Write the files, their lines and the section."""
+    photograph = data.coffee()
+    listed = (GOLDEN / "sha256.txt").read_text()
+    for name, file in golden_files(photograph).items():
+        if (GOLDEN / name).exists():
+            print(f"{name} is there already: left as it is")
+            continue
+        (GOLDEN / name).write_bytes(file)
+        listed += golden_line(name, file) + "\n"
+    (GOLDEN / "sha256.txt").write_text(listed)
+    spec = (ROOT / "SPEC.md").read_text()
+    small = codec.encode_pixels(np.ascontiguousarray(photograph[200:208, 300:308]), 60)
+    heading = "## 9. Example\n\n"
+    before, _, after = spec.partition(heading)
+    rest = re.search(r"^## ", after, re.M)
+    tail = after[rest.start() :] if rest else ""
+    (ROOT / "SPEC.md").write_text(before + heading + example(small) + tail)
+
+
+if __name__ == "__main__":
+    main()
