@@ -21,7 +21,10 @@ from .networks import Model
 
 LATENT = 16  # pixels a latent covers in each direction
 HYPER = 64  # pixels a hyper-latent covers
-HALO = 64  # pixels around a tile that the image transforms see: more than the synthesis reaches
+HALO = 64  # pixels around a tile that the analysis sees
+REACH = 80  # pixels around a part of the picture that can change it in the synthesis
+AT_ONCE = 3 << 19  # pixels up to which the synthesis runs on the whole picture, without halos
+TILE = 1024  # side of the tiles of larger pictures
 MAX_SYMBOL = entropy.MAX_MAGNITUDE
 
 T = TypeVar("T", bound=np.generic)
@@ -29,13 +32,14 @@ Pixels = NDArray[np.uint8]
 Float = NDArray[np.float32]
 
 
-def encode_pixels(pixels: Pixels, level: int, tile_size: int = 1024) -> bytes:
+def encode_pixels(pixels: Pixels, level: int, tile_size: int | None = None) -> bytes:
     """Encode an image into a .npeg file.
 
     Args:
         pixels: uint8, (H, W, 3) sRGB or (H, W) grey.
         level: twice the quality, 0..200.
-        tile_size: side of the independently coded tiles in pixels, a multiple of 64.
+        tile_size: side of the independently coded tiles in pixels, a multiple of 64; None takes
+            one tile where the synthesis runs at once, else 1024.
 
     Returns:
         The bytes of the file.
@@ -48,7 +52,7 @@ def encode_pixels(pixels: Pixels, level: int, tile_size: int = 1024) -> bytes:
 
 
 def encode_with_reconstruction(
-    pixels: Pixels, level: int, tile_size: int = 1024
+    pixels: Pixels, level: int, tile_size: int | None = None
 ) -> tuple[bytes, Pixels]:
     """Encode an image; return the file and what `decode_pixels` makes of it on this machine."""
     data, header, latents = _encode(pixels, level, tile_size)
@@ -100,7 +104,7 @@ def tiles_of(header: Header) -> Iterator[Tile]:
             yield Tile(top, bottom, left, right)
 
 
-def _header_for(pixels: Pixels, level: int, tile_size: int) -> Header:
+def _header_for(pixels: Pixels, level: int, tile_size: int | None) -> Header:
     grey_or_rgb = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
     if pixels.dtype != np.uint8 or not grey_or_rgb or not pixels.size:
         raise InputError(f"pixels are {pixels.dtype} {pixels.shape}, expected uint8 (H, W[, 3])")
@@ -114,11 +118,18 @@ def _header_for(pixels: Pixels, level: int, tile_size: int) -> Header:
         width=width,
         height=height,
         channels=1 if pixels.ndim == 2 else 3,
-        tile_size=tile_size,
+        tile_size=tile_size or _tile_size(height, width),
     )
 
 
-def _encode(pixels: Pixels, level: int, tile_size: int) -> tuple[bytes, Header, list[Float]]:
+def _tile_size(height: int, width: int) -> int:
+    """Return the side of the tiles of an image for which none is asked."""
+    side = -(-max(height, width) // HYPER) * HYPER
+    at_once = height * width <= AT_ONCE and side <= container.MAX_TILE_UNITS * HYPER
+    return max(TILE, side) if at_once else TILE
+
+
+def _encode(pixels: Pixels, level: int, tile_size: int | None) -> tuple[bytes, Header, list[Float]]:
     """Return the file, its header and the decoded latents of each tile."""
     header = _header_for(pixels, level, tile_size)
     model = networks.load(header.model_id)
@@ -228,17 +239,19 @@ def symbols_of(model: Model, pixels: Pixels, level: int) -> list[tuple[NDArray[A
 
 
 def synthesise(model: Model, latents: list[Float], tiles: list[Tile], header: Header) -> Pixels:
-    """Run the synthesis tile by tile, each with a halo of its neighbours' latents: no seams."""
+    """Run the synthesis at once or tile by tile, each with its neighbours' latents: no seams."""
     h, w = -(-header.height // LATENT), -(-header.width // LATENT)
     y_hat = np.empty((latents[0].shape[0], h, w), np.float32)
     for tile, part in zip(tiles, latents, strict=True):
         y0, x0 = tile.top // LATENT, tile.left // LATENT
         y_hat[:, y0 : y0 + part.shape[1], x0 : x0 + part.shape[2]] = part
+    if header.height * header.width <= AT_ONCE:
+        return model.synthesis(y_hat, header.level)[: header.height, : header.width]
     rgb = np.empty((header.height, header.width, 3), np.uint8)
     for tile in tiles:
-        top, left = max(tile.top - HALO, 0), max(tile.left - HALO, 0)
-        rows = slice(top // LATENT, -(-(tile.bottom + HALO) // LATENT))
-        columns = slice(left // LATENT, -(-(tile.right + HALO) // LATENT))
+        top, left = max(tile.top - REACH, 0), max(tile.left - REACH, 0)
+        rows = slice(top // LATENT, -(-(tile.bottom + REACH) // LATENT))
+        columns = slice(left // LATENT, -(-(tile.right + REACH) // LATENT))
         window = model.synthesis(y_hat[:, rows, columns], header.level)
         rgb[tile.top : tile.bottom, tile.left : tile.right] = window[
             tile.top - top : tile.bottom - top, tile.left - left : tile.right - left

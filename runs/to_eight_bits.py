@@ -1,4 +1,4 @@
-"""Turn a trained network's residual pairs to 8-bit integers, to be trained on before the export.
+"""Turn a trained network's convolutions to 8-bit integers, to be trained on before the export.
 
 python runs/to_eight_bits.py CHECKPOINT IMAGES OUT.safetensors [--codec restorer]
 

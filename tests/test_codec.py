@@ -95,6 +95,16 @@ def test_tiles_leave_no_seams() -> None:
     assert psnr_db(tiled, pixels) > psnr_db(whole, pixels) - 0.3
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "side"),
+    [(40, 30, 1024), (1000, 1024, 1024), (70, 1100, 1152), (16, 2100, 1024), (1250, 1300, 1024)],
+)
+def test_pictures_that_are_synthesised_at_once_are_one_tile(
+    height: int, width: int, side: int
+) -> None:
+    assert codec._tile_size(height, width) == side
+
+
 def test_each_tile_is_decoded_without_the_others() -> None:
     pixels = scene(128, 256)
     header, payloads = container.read_tiles(codec.encode_pixels(pixels, 100, tile_size=128))
@@ -103,7 +113,8 @@ def test_each_tile_is_decoded_without_the_others() -> None:
     assert psnr_db(alone, pixels[:, 128:]) > 25
 
 
-def test_synthesis_by_tiles_equals_synthesis_at_once() -> None:
+def test_synthesis_by_tiles_equals_synthesis_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "AT_ONCE", 0)
     model = networks.load()
     header = container.Header(networks.DEFAULT_MODEL, 100, 448, 128, tile_size=192)
     y_hat = np.random.default_rng(3).normal(0, 2, (256, 8, 28)).astype(np.float32)
@@ -162,7 +173,7 @@ def test_any_payload_behind_right_checksums_gives_an_image_or_one_line(
 
 def test_an_unknown_model_is_refused_by_name() -> None:
     data = container.write(container.Header(250, 100, 16, 16), [b""])
-    with pytest.raises(FormatError, match="needs model 250, this npeg has 4, 5"):
+    with pytest.raises(FormatError, match="needs model 250, this npeg has 5, 6"):
         codec.decode_pixels(data)
 
 

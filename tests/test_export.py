@@ -19,13 +19,14 @@ from npeg.training.transforms import Architecture  # noqa: E402
 LEVEL = 120
 SMALL = {"analysis_width": 16, "synthesis_width": 24, "analysis_pairs": 2, "synthesis_pairs": 1}
 HYPER = {"latents": 32, "hyper_latents": 8, "hyper_width": 16, "scale_width": 8}
+FILTER = {"filter_kernels": 2}
 
 
 @pytest.fixture(scope="module")
 def codec() -> Codec:
     """Return a small codec in which no layer is still zero, with weights that halves can hold."""
     torch.manual_seed(0)
-    codec = Codec(Architecture(**SMALL, **HYPER))
+    codec = Codec(Architecture(**SMALL, **HYPER, **FILTER))
     for name, parameter in codec.named_parameters():
         spread = 0.2 if name.startswith("scale_head") else 0.02  # its outputs are whole numbers
         spread = 2e-4 if "shortcut" in name else spread  # noise is large when it is whitened
@@ -58,7 +59,7 @@ T = torch.tensor([LEVEL / 200])
 
 @pytest.fixture(scope="module")
 def eight(codec: Codec) -> Codec:
-    """The codec with 8-bit pairs, whose steps fit noise."""
+    """The codec with 8-bit convolutions, whose steps fit noise."""
     torch.manual_seed(1)
     return to_eight_bits(codec, torch.rand(4, 3, 128, 128), torch.linspace(0, 1, 4)).eval()
 
@@ -112,13 +113,36 @@ def test_the_graphs_compute_on_the_same_8_bits(eight: Codec, tmp_path: Path) -> 
     levels = restored(eight, torch.from_numpy(y)[None] / gain).round().clip(0, 255)
     found = model.synthesis(y, LEVEL)
     assert np.abs(found - levels).max() <= 1
-    assert np.mean(found != levels) < 0.02
+    assert np.mean(found != levels) < 0.03  # the filter spreads what differs
+
+
+@torch.no_grad()
+def test_the_graphs_of_the_means_compute_on_the_same_8_bits(eight: Codec, tmp_path: Path) -> None:
+    export(eight, tmp_path / "eight", [], [])
+    for name in ("mean_head", "context"):
+        graph = onnx.load(tmp_path / "eight" / f"{name}.onnx").graph
+        assert sum(node.op_type == "QLinearConv" for node in graph.node) == 1
+    model = Model(tmp_path / "eight", 1)
+    z_hat = torch.randint(-9, 10, (1, 8, 2, 3)).float()
+    expected_psi, expected_means = eight.mean_head(z_hat / eight.gains.gain_z(T))
+    psi, means = model.anchor_means(z_hat[0].numpy(), LEVEL)
+    anchors = torch.randn(1, 32, 8, 12) * anchor_mask(torch.zeros(8, 12))
+    gain = eight.gains.gain_y(T)
+    others = model.context_means(expected_psi.numpy(), (anchors * gain)[0].numpy(), LEVEL)
+    for found, expected in (
+        (psi, expected_psi),
+        (means, (expected_means * gain)[0]),
+        (others, (eight.context(expected_psi, anchors) * gain)[0]),
+    ):
+        error = np.abs(found - expected.numpy())  # here and there an integer is one off
+        assert error.mean() < 0.003 * expected.std()
 
 
 def test_steps_and_weights_of_8_bits_can_be_trained(eight: Codec) -> None:
-    pair = copy.deepcopy(eight.g_s.pairs[0]).requires_grad_(True)
-    pair(torch.randn(1, 24, 8, 8)).square().mean().backward()
-    assert all(float(p.grad.abs().sum()) > 0 for p in pair.parameters())
+    for part, channels in ((eight.g_s.pairs[0], 24), (eight.context.neighbours, 32)):
+        layer = copy.deepcopy(part).requires_grad_(True)
+        layer(torch.randn(1, channels, 8, 8)).square().mean().backward()
+        assert all(float(p.grad.abs().sum()) > 0 for p in layer.parameters())
 
 
 def test_export_fits_8_bits_to_images_unless_told_not_to(codec: Codec, tmp_path: Path) -> None:
@@ -141,7 +165,7 @@ def test_the_graphs_analyse_and_restore_as_the_networks(
     levels = (codec.g_s(latents, T)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).numpy()
     found = exported.synthesis(y, LEVEL)
     assert np.abs(found - levels).max() <= 1
-    assert np.mean(found != levels) < 0.01
+    assert np.mean(found != levels) < 0.03  # the filter's luma and kernels are stored in halves
 
 
 def test_the_graphs_foretell_as_the_networks(codec: Codec, exported: Model) -> None:

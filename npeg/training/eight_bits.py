@@ -1,8 +1,8 @@
-"""Trained networks turned to 8-bit residual pairs, and such a pair as ONNX operators.
+"""Trained networks turned to 8-bit convolutions, and these as ONNX operators.
 
-Enters: a codec in float and some images. Leaves: one that computes nearly the same with pairs of
-8-bit integers, and can be trained on; what another network needs for that; a pair's operators for
-the exporter.
+Enters: a codec in float and some images. Leaves: one that computes nearly the same with residual
+pairs, and two convolutions of its entropy model, on 8-bit integers, and can be trained on; what
+another network needs for that; their operators for the exporter.
 """
 
 import copy
@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from .layers import fold
+from .layers import Centred, fold
 from .layout import channels_first, channels_last
 from .model import Codec
 from .pairs import (
     RANGE,
+    EightBitConvolution,
     EightBitPair,
     ResidualPair,
     integer_weights,
@@ -38,20 +39,48 @@ N = TypeVar("N", bound=nn.Module)
 
 @torch.no_grad()
 def to_eight_bits(codec: Codec, x: Tensor, t: Tensor) -> Codec:
-    """Return a codec with 8-bit residual pairs that computes nearly what `codec` does.
+    """Return a codec with 8-bit convolutions that computes nearly what `codec` does.
 
     Args:
-        codec: with pairs in float.
+        codec: in float.
         x: images (B, 3, H, W) in [0, 1] that show how large features are.
         t: their qualities (B,) in [0, 1].
     """
     codec = copy.deepcopy(codec).eval()
     for transform in (codec.g_a, codec.g_s):
         transform.pairs = fold(transform.pairs)
+    deep, wide = codec.mean_head.conv2, codec.context.neighbours
+    assert isinstance(deep, Centred) and isinstance(wide, Centred)
+    codec.mean_head.conv2, codec.context.neighbours = deep.folded(), wide.folded()
     seen = observe(codec, x, t)
     for transform in (codec.g_a, codec.g_s):
         equalize_transform(transform, seen)
-    return with_steps(Codec(replace(codec.arch, eight_bits=True)), codec, observe(codec, x, t))
+    around = observe_convolutions(codec, x, t)
+    eight = with_steps(Codec(replace(codec.arch, eight_bits=True)), codec, observe(codec, x, t))
+    for conv, (enters, leaves), power in zip(convolutions_of(eight), around, (2, 1), strict=True):
+        assert isinstance(conv, EightBitConvolution)
+        steps = best_step(enters, -RANGE, power), best_step(leaves, -RANGE)
+        conv.log_steps.data = torch.log(torch.stack(steps))
+    return eight
+
+
+def convolutions_of(codec: Codec) -> list[nn.Module]:
+    """Return the convolutions of the entropy model that 8 bits are enough for: those of means."""
+    return [codec.mean_head.conv2, codec.context.neighbours]
+
+
+def observe_convolutions(codec: Codec, *inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Run a codec and return what enters and leaves each of `convolutions_of`."""
+    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+
+    def keep(conv: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        seen[conv] = inputs[0], output
+
+    hooks = [conv.register_forward_hook(keep) for conv in convolutions_of(codec)]
+    codec(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return [seen[conv] for conv in convolutions_of(codec)]
 
 
 def pairs_of(module: nn.Module) -> list[ResidualPair]:
@@ -126,14 +155,18 @@ def magnitude(x: Tensor) -> Tensor:
     return found / found.log().mean().exp()
 
 
-def best_step(x: Tensor, lowest: int) -> Tensor:
-    """Return the step whose 256 integers from `lowest` on lose least of x, of a few."""
+def best_step(x: Tensor, lowest: int, power: int = 2) -> Tensor:
+    """Return the step whose 256 integers from `lowest` on lose least of x, of a few.
+
+    It has the least mean of |error|^power: 1 suits what is mostly small but rarely very large.
+    """
     highest = lowest + 2 * RANGE - 1
     flat = x.flatten()
     flat = flat[:: -(-flat.numel() // SAMPLED)]
     steps = (flat.abs().max() + 1e-12) / highest * 2 ** (-torch.arange(STEPS_TRIED) / 2)
     errors = [
-        (integers(flat, step, lowest, highest) * step - flat).square().mean() for step in steps
+        (integers(flat, step, lowest, highest) * step - flat).abs().pow(power).mean()
+        for step in steps
     ]
     return steps[torch.stack(errors).argmin()]
 
@@ -150,10 +183,23 @@ class PairGraph(nn.Module):
         return channels_first(found)
 
 
-def for_export(network: nn.Module) -> None:
-    """Let the exporter write 8-bit pairs as such, and all else with the channels last, as they are.
+class ConvolutionGraph(nn.Module):
+    """An `EightBitConvolution` that the exporter writes as operators on 8-bit integers."""
 
-    ONNX Runtime then moves no features between layouts.
+    def __init__(self, conv: EightBitConvolution) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = ConvolutionOperators.apply(x, self.conv)
+        return found
+
+
+def for_export(network: nn.Module) -> None:
+    """Let the exporter write what is in 8 bits as such.
+
+    Around pairs all else has the channels last: ONNX Runtime then moves no features between
+    layouts.
     """
     if any(isinstance(pair, EightBitPair) for pair in pairs_of(network)):
         use_products(network)
@@ -161,6 +207,48 @@ def for_export(network: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if isinstance(child, EightBitPair):
                 setattr(parent, name, PairGraph(child))
+            if isinstance(child, EightBitConvolution):
+                setattr(parent, name, ConvolutionGraph(child))
+
+
+def constant(g: Any, value: Tensor) -> Any:
+    """Return a constant of a graph that is being written."""
+    return g.op("Constant", value_t=value.detach())
+
+
+def zero_point(g: Any, lowest: int) -> Any:
+    """Return the constant that an 8-bit tensor has where it stands for 0."""
+    return constant(g, torch.tensor(-lowest, dtype=torch.uint8))
+
+
+def write_convolution(
+    g: Any, q: Any, conv: nn.Conv2d, taken: Tensor, made: Tensor, zeros: tuple[Any, Any]
+) -> Any:
+    """Convolve integers; taken, made: what a step of input and output is worth."""
+    units = weight_units(conv) * taken / made
+    bias = 0 * units if conv.bias is None else conv.bias / made / units
+    weights = integer_weights(conv).to(torch.int8)
+    values = (weights, units, (0 * units).to(torch.int8), torch.round(bias).to(torch.int32))
+    kernel, multiplier, zero, bias = (constant(g, value) for value in values)
+    one = constant(g, torch.tensor(1.0))  # all steps but the outermost are in the multipliers
+    operands = [q, one, zeros[0], kernel, multiplier, zero, one, zeros[1], bias]
+    return g.op("QLinearConv", *operands, pads_i=[1, 1, 1, 1])
+
+
+class ConvolutionOperators(torch.autograd.Function):
+    """The ONNX operators of an `EightBitConvolution` on x (1, C, H, W); in PyTorch its shape."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, conv: EightBitConvolution) -> Tensor:
+        return x.new_zeros(len(x), conv.out_channels, *x.shape[2:])
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, conv: EightBitConvolution) -> Any:
+        entering, leaving = torch.exp(conv.log_steps)
+        middle = zero_point(g, -RANGE)
+        q = g.op("QuantizeLinear", x, constant(g, entering), middle)
+        q = write_convolution(g, q, conv, entering, leaving, (middle, middle))
+        return g.op("DequantizeLinear", q, constant(g, leaving), middle)
 
 
 class PairOperators(torch.autograd.Function):
@@ -172,32 +260,15 @@ class PairOperators(torch.autograd.Function):
 
     @staticmethod
     def symbolic(g: Any, x: Any, pair: EightBitPair) -> Any:
-        def constant(value: Tensor) -> Any:
-            return g.op("Constant", value_t=value.detach())
-
-        def convolve(
-            q: Any, conv: nn.Conv2d, taken: Tensor, made: Tensor, zeros: tuple[Any, Any]
-        ) -> Any:
-            """Convolve integers; taken, made: what a step of input and output is worth."""
-            units = weight_units(conv) * taken / made
-            bias = 0 * units if conv.bias is None else conv.bias / made / units
-            weights = integer_weights(conv).to(torch.int8)
-            values = (weights, units, (0 * units).to(torch.int8), torch.round(bias).to(torch.int32))
-            kernel, multiplier, zero, bias = map(constant, values)
-            operands = [q, one, zeros[0], kernel, multiplier, zero, one, zeros[1], bias]
-            return g.op("QLinearConv", *operands, pads_i=[1, 1, 1, 1])
-
         entering, between, leaving = torch.exp(pair.log_steps)
-        one = constant(torch.tensor(1.0))  # all steps but the outermost are in the multipliers
-        middle, low = (
-            constant(torch.tensor(v, dtype=torch.uint8)) for v in (RANGE, -pair.lowest())
-        )
-        q = g.op("QuantizeLinear", x, constant(entering), middle)
+        one = constant(g, torch.tensor(1.0))
+        middle, low = zero_point(g, -RANGE), zero_point(g, pair.lowest())
+        q = g.op("QuantizeLinear", x, constant(g, entering), middle)
         q = g.op("Transpose", q, perm_i=[0, 3, 1, 2])  # ONNX Runtime takes these two out again
-        q = convolve(q, pair.conv1, entering, between, (middle, low))
+        q = write_convolution(g, q, pair.conv1, entering, between, (middle, low))
         if pair.slope:
             q = g.op("LeakyRelu", g.op("DequantizeLinear", q, one, low), alpha_f=pair.slope)
             q = g.op("QuantizeLinear", q, one, low)  # ONNX Runtime makes these three one table
-        q = convolve(q, pair.conv2, between, leaving, (low, middle))
+        q = write_convolution(g, q, pair.conv2, between, leaving, (low, middle))
         q = g.op("Transpose", q, perm_i=[0, 2, 3, 1])
-        return g.op("Add", x, g.op("DequantizeLinear", q, constant(leaving), middle))
+        return g.op("Add", x, g.op("DequantizeLinear", q, constant(g, leaving), middle))

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from .layers import full_precision
 from .pairs import round_ste
-from .transforms import KNOTS, interpolate, knot_weights, usual_deviations
+from .quality import KNOTS, interpolate, knot_weights
+from .transforms import usual_deviations
 
 TABLES = 64
 SCALE_MIN, SCALE_MAX = 0.11, 256.0

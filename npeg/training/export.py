@@ -32,13 +32,14 @@ from ..entropy import (
 )
 from ..networks import Model, thread_count
 from . import layout
+from .adaptive_filter import PATCH
 from .codec import PAD
 from .data import Pixels, draw_batch
-from .eight_bits import for_export, to_eight_bits
+from .eight_bits import constant, for_export, to_eight_bits, zero_point
 from .entropy_model import TABLES
 from .layers import fold
 from .model import Codec
-from .transforms import DETAIL, PATCH, STEP, Architecture
+from .transforms import DETAIL, STEP, Architecture
 
 Floats = NDArray[np.float64]
 
@@ -95,9 +96,11 @@ class MeanHeadGraph(nn.Module):
     def __init__(self, codec: Codec) -> None:
         super().__init__()
         self.codec = codec
+        self.mean_head = copy.deepcopy(codec.mean_head)
+        for_export(self.mean_head)
 
     def forward(self, z_hat: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        psi, means = self.codec.mean_head(z_hat / self.codec.gains.gain_z(t))
+        psi, means = self.mean_head(z_hat / self.codec.gains.gain_z(t))
         return psi, means * self.codec.gains.gain_y(t)
 
 
@@ -107,10 +110,12 @@ class ContextGraph(nn.Module):
     def __init__(self, codec: Codec) -> None:
         super().__init__()
         self.codec = codec
+        self.context = copy.deepcopy(codec.context)
+        for_export(self.context)
 
     def forward(self, psi: Tensor, anchors: Tensor, t: Tensor) -> Tensor:
         gain = self.codec.gains.gain_y(t)
-        return self.codec.context(psi, anchors / gain) * gain
+        return self.context(psi, anchors / gain) * gain
 
 
 class SynthesisGraph(nn.Module):
@@ -126,6 +131,7 @@ class SynthesisGraph(nn.Module):
         layout.reorder_outputs(self.g_s.shortcut, PATCH, STEP)
         for parameter in self.g_s.tail.parameters():
             parameter.mul_(DETAIL)
+        self.filter, self.g_s.filter = self.g_s.filter, None  # faster as convolutions, as it is
         for_export(self.g_s)
 
     def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
@@ -133,8 +139,23 @@ class SynthesisGraph(nn.Module):
         detail, blocks = self.g_s.tail(self.g_s.features(y_hat, t)), self.g_s.shortcut(y_hat)
         linear = layout.depth_to_space(layout.channels_last(blocks), STEP)
         patches = linear + layout.channels_last(detail) + 0.5
-        levels = (patches * 255).round().clamp(0, 255).to(torch.uint8)
+        if self.filter is not None:
+            added = self.filter(layout.channels_first(patches), t)
+            patches = patches + layout.channels_last(added)
+        levels: Tensor = ToLevels.apply(patches)
         return layout.depth_to_space(levels, PATCH)
+
+
+class ToLevels(torch.autograd.Function):
+    """[0, 1] to uint8, rounded and clipped, which ONNX has one operator for."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return (x * 255).round().clamp(0, 255).to(torch.uint8)
+
+    @staticmethod
+    def symbolic(g: Any, x: Any) -> Any:
+        return g.op("QuantizeLinear", x, constant(g, torch.tensor(1 / 255)), zero_point(g, 0))
 
 
 def write_graph(

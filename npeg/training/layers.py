@@ -133,10 +133,10 @@ def _with_bias(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2
 
 
 def fold(network: N) -> N:
-    """Return a copy of a trained network whose layers of these kinds are plain convolutions."""
+    """Return a copy of a trained network whose layers are what their `folded` has made of them."""
     network = copy.deepcopy(network)
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, Centred | LinearTransform):
-                setattr(parent, name, child.folded())
+            if folded := getattr(child, "folded", None):
+                setattr(parent, name, folded())
     return network

@@ -1,8 +1,8 @@
-"""Residual pairs of 3x3 convolutions, in float or on 8-bit integers.
+"""3x3 convolutions, alone or in residual pairs, in float or on 8-bit integers.
 
-Processors compute on 8-bit integers several times faster. Features are float32 between the pairs;
-an 8-bit pair rounds what enters it, what is between its convolutions and what it adds. Sums of
-products of such integers are exact on every machine.
+Processors compute on 8-bit integers several times faster. Features are float32 between them; an
+8-bit pair rounds what enters it, what is between its convolutions and what it adds, an 8-bit
+convolution what enters and leaves it. Sums of products of such integers are exact on every machine.
 
 Source: Esser et al., Learned Step Size Quantization, arXiv:1902.08153.
 """
@@ -80,6 +80,19 @@ class EightBitPair(ResidualPair):
     def lowest(self) -> int:
         """Return the least integer between the convolutions, of 256."""
         return LOWEST if self.slope else 0
+
+
+class EightBitConvolution(nn.Conv2d):
+    """A 3x3 convolution with 8-bit activations and 7-bit weights, steps learned."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+        self.log_steps = nn.Parameter(torch.full((2,), -4.0))  # entering, leaving
+
+    def forward(self, x: Tensor) -> Tensor:
+        entering, leaving = torch.exp(self.log_steps)
+        q = integers(x, entering, -RANGE, RANGE - 1)
+        return integers(convolve(q, self, entering), leaving, -RANGE, RANGE - 1) * leaving
 
 
 def weight_units(conv: nn.Conv2d) -> Tensor:

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from . import layout
+from .adaptive_filter import PATCH, AdaptiveFilter
 from .layers import Centred, LinearTransform, full_precision, pointwise
-from .pairs import SLOPE, EightBitPair, ResidualPair, start_at_zero
+from .pairs import SLOPE, EightBitConvolution, EightBitPair, ResidualPair, start_at_zero
+from .quality import Modulation
 
 DETAIL = 0.1  # what the residual blocks add, of what their last layer gives: steadier in training
 LATENT_DETAIL = 0.02  # the same in the analysis
 LINEAR_RATE = 0.02  # times the learning rate, for the linear transforms: all else depends on them
 TRANSFORM_RATE, ENTROPY_RATE = 2.0, 0.4  # the same beside them, and for the entropy model
-KNOTS = 8  # quality-dependent vectors are interpolated linearly over this many points
-PATCH = 8  # both transforms work on 8x8 pixel patches moved to channels
 STRIDE = 16  # pixels a latent covers in each direction
 STEP = STRIDE // PATCH
 
@@ -41,23 +41,19 @@ class Architecture:
     hyper_latents: int = 128
     hyper_width: int = 128
     scale_width: int = 96
-    eight_bits: bool = False  # whether the residual pairs work on 8-bit integers
+    eight_bits: bool = False  # whether pairs and `convolution` work on 8-bit integers
+    filter_kernels: int = 0  # of the synthesis' adaptive filter; 0: there is none
 
     def pairs(self, count: int, width: int) -> nn.ModuleList:
         """Return residual pairs of the kind that the transforms have."""
         kind = EightBitPair if self.eight_bits else ResidualPair
         return nn.ModuleList(kind(width, leaky=True) for _ in range(count))
 
-
-def knot_weights(t: Tensor) -> Tensor:
-    """Return the (B, KNOTS) linear interpolation weights of the qualities t (B,)."""
-    return F.relu(1 - (t[:, None] * (KNOTS - 1) - torch.arange(KNOTS, device=t.device)).abs())
-
-
-def interpolate(knots: Tensor, t: Tensor) -> Tensor:
-    """Interpolate per-channel vectors (KNOTS, C) at t (B,) to (B, C, 1, 1), always in float32."""
-    with full_precision(t):
-        return (knot_weights(t) @ knots)[:, :, None, None]
+    def convolution(self, inputs: int, outputs: int) -> nn.Module:
+        """Return a 3x3 convolution of the kind that the networks of the means have."""
+        if self.eight_bits:
+            return EightBitConvolution(inputs, outputs)
+        return Centred(inputs, outputs, 3)
 
 
 def in_float32(layer: nn.Module, x: Tensor) -> Tensor:
@@ -65,18 +61,6 @@ def in_float32(layer: nn.Module, x: Tensor) -> Tensor:
     with full_precision(x):
         result: Tensor = layer(x.float())
         return result
-
-
-class Modulation(nn.Module):
-    """Scale and shift each channel by amounts learned over the quality."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(KNOTS, channels))
-        self.shift = nn.Parameter(torch.zeros(KNOTS, channels))
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return x * interpolate(self.gain, t).to(x.dtype) + interpolate(self.shift, t).to(x.dtype)
 
 
 def channel_counts(channels: int, n: int) -> tuple[int, int, int]:
@@ -169,7 +153,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """g_s: latents to image, the mirror of `Analysis`."""
+    """g_s: latents to image, the mirror of `Analysis`, then an adaptive filter."""
 
     deviations: Tensor
 
@@ -188,6 +172,7 @@ class Synthesis(nn.Module):
             opponent_dct(arch.latents).T, torch.diag(1 / deviations), LINEAR_RATE
         )
         self.register_buffer("deviations", deviations[:, None, None], persistent=False)
+        self.filter = AdaptiveFilter(arch.filter_kernels) if arch.filter_kernels else None
 
     def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
         tail = {
@@ -199,6 +184,8 @@ class Synthesis(nn.Module):
             blocks = pointwise(y_hat, shortcut)
         detail = functional_call(self.tail, tail, self.features(y_hat, t)).float()
         patches = layout.shuffle(blocks, STEP) + detail
+        if self.filter is not None:
+            patches = patches + self.filter(patches, t)
         return layout.shuffle(patches + 0.5, PATCH)  # (B, 3, H, W)
 
     def features(self, y_hat: Tensor, t: Tensor) -> Tensor:
@@ -237,7 +224,7 @@ class MeanHead(nn.Module):
         self.rate = ENTROPY_RATE
         width = arch.hyper_width
         self.conv1 = Centred(arch.hyper_latents, 4 * width, 3)
-        self.conv2 = Centred(width, 4 * width, 3)
+        self.conv2 = arch.convolution(width, 4 * width)
         self.means = nn.Conv2d(width, arch.latents, 1)
         start_at_zero(self.means)
         deviations = usual_deviations(arch.latents)[:, None, None]
@@ -260,7 +247,7 @@ class Context(nn.Module):
         super().__init__()
         self.rate = ENTROPY_RATE
         width = arch.hyper_width
-        self.neighbours = Centred(arch.latents, width, 3)
+        self.neighbours = arch.convolution(arch.latents, width)
         self.mix = Centred(2 * width, width, 1)
         self.means = nn.Conv2d(width, arch.latents, 1)
         start_at_zero(self.means)
