@@ -18,9 +18,9 @@ from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
 
-MODELS = {4: "fourth", 5: "fifth"}  # model id -> folder below models/
-WITHDRAWN = {1, 2, 3}  # previews that were never released
-DEFAULT_MODEL = 5
+MODELS = {5: "fifth", 6: "sixth"}  # model id -> folder below models/
+WITHDRAWN = {1, 2, 3, 4}  # previews that were never released
+DEFAULT_MODEL = 6
 # A latent is coded as 0 and not as 1 if it is less than 1/2 + DEAD_ZONE_PER_BIT * (bits saved -
 # DEAD_ZONE_FREE_BITS) from its mean. Chosen on validation images: runs/dead_zone.py.
 DEAD_ZONE_PER_BIT, DEAD_ZONE_FREE_BITS = 0.03, 2.0
