@@ -8,8 +8,8 @@ set -euo pipefail
 common=(--images "$IMAGES" --val "$VAL" --downscale 2 --validate-every 1000 "${CONVOLUTIONS:---winograd}")
 
 # Flat: lengthened until it is long enough; model 5 branched off at step 2,156. It began from
-# runs/fourth-flat.safetensors (LOG.md). To go on from what is kept here, at step 4,683: as it stands.
-npeg train "${common[@]}" --out "$OUT/flat" --resume "${FROM:-runs/fifth-flat.safetensors}" \
+# runs/fourth-flat.safetensors (LOG.md); what it had reached is kept up to commit 87c15dd.
+npeg train "${common[@]}" --out "$OUT/flat" --resume "${FROM:?runs/fifth-flat.safetensors of commit 87c15dd}" \
     --lr 7e-4 --decay 1 --seed 12 --steps "${STEPS:-200000}"
 
 # The decay: residual pairs turned to 8-bit integers, and all trained on with them.

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The long run's flat part after model 6, at a lower rate and with the adaptive filter in it: lengthened
+# until it is long enough, then to be decayed in 8 bits as in train-sixth.sh (without fit_filter.py).
+# IMAGES and VAL are folders of photographs (LOG.md says which were used), OUT is one for what is
+# trained. It can be stopped, and goes on when it is run again.
+# It began from step 17,946 of model 6's decay with a fitted filter; to go on from what is kept here, as
+# it stands.
+set -euo pipefail
+: "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}" "${OUT:?folder}"
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-20000} # threads wait awake between small operations
+npeg train --images "$IMAGES" --val "$VAL" --downscale 2 --workers 1 --validate-every 1000 \
+    "${CONVOLUTIONS:---bf16}" --out "$OUT/flat" --resume "${FROM:-runs/seventh-flat.safetensors}" \
+    --lr 4e-4 --decay 1 --seed 16 --steps "${STEPS:-200000}"
