@@ -15,9 +15,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from npeg.training import checkpoint, layout
-from npeg.training.adaptive_filter import AREA, PATCH, TAPS, AdaptiveFilter, Kernels, convolve
+from npeg.training.adaptive_filter import AREA, PATCH, TAPS, AdaptiveFilter, convolve
 from npeg.training.data import draw_batch, load_images
-from npeg.training.layers import pointwise
 from npeg.training.model import Codec
 from npeg.training.transforms import Architecture
 
@@ -34,7 +33,6 @@ Samples = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 @torch.no_grad()
 def gather(codec: Codec, adaptive: AdaptiveFilter, images: Path, crops: int) -> Samples:
     """Code crops, each of another image, and return blocks of them."""
-    spread = Kernels(0).spread
     pixels = load_images(images, CROP, most=crops)
     generator = torch.Generator().manual_seed(0)
     rows = []
@@ -44,10 +42,10 @@ def gather(codec: Codec, adaptive: AdaptiveFilter, images: Path, crops: int) -> 
         x = x.expand(QUALITIES, -1, -1, -1)
         x_hat, _ = codec(x, t)
         luma, error = (
-            layout.shuffle(pointwise(layout.unshuffle(v, PATCH), adaptive.luma), 2)
-            for v in (x_hat, x - x_hat)
+            adaptive.blocks_of_luma(layout.unshuffle(values, PATCH))
+            for values in (x_hat, x - x_hat)
         )
-        by_tap = convolve(luma, spread).view(QUALITIES, len(TAPS), AREA, -1)
+        by_tap = convolve(luma, adaptive.kernels.spread).view(QUALITIES, len(TAPS), AREA, -1)
         activity = adaptive.activity(luma).flatten(2)
         for k in range(QUALITIES):
             some = torch.randperm(by_tap.shape[-1], generator=generator)[:SAMPLED]

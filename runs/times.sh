@@ -2,6 +2,7 @@
 # Times of each codec near 0.6 bits per pixel, of npeg and AVIF at more rates, on four Kodak
 # photographs: two threads, best of eight (HEVC four, AVIF at speed 4 three, VVC one), one codec
 # after the other, nothing else running.
+# Then npeg and AVIF at one megapixel, the four scaled to 1200x840: megapixel.tsv.
 #   sh runs/times.sh FOLDER_OF_KODAK [WORKING_FOLDER]
 set -eu
 kodak=${1:?give the folder of the 24 Kodak PNG files}
@@ -37,3 +38,14 @@ jxl 57 8
 hevc 17 4
 vvc 27 1
 END
+mkdir -p "$out/megapixel"
+# shellcheck disable=SC2086
+${PYTHON:-python} -c "import sys; from pathlib import Path; from PIL import Image
+for path in sys.argv[2:]:
+    photo = Image.open(path)
+    size = (1200, 840) if photo.width > photo.height else (840, 1200)
+    photo.resize(size, Image.Resampling.LANCZOS).save(Path(sys.argv[1]) / Path(path).name)" \
+    "$out/megapixel" $four
+${NPEG:-npeg} bench --images "$out/megapixel" --out "$out/large" --codecs npeg,avif --qualities 50 \
+    --fresh --metrics psnr,time --threads 2 --repeats 8
+cp "$out/large/results.tsv" "$here/megapixel.tsv"

@@ -30,6 +30,8 @@ def codec() -> Codec:
     for name, parameter in codec.named_parameters():
         spread = 0.2 if name.startswith("scale_head") else 0.02  # its outputs are whole numbers
         spread = 2e-4 if "shortcut" in name else spread  # noise is large when it is whitened
+        if name.endswith("kernels.taps"):
+            parameter.data /= 8  # what is stored of filters in halves is not exact
         noise = spread * torch.randn_like(parameter)
         parameter.data = (parameter + noise).half().float()
     for module in codec.modules():
@@ -113,7 +115,7 @@ def test_the_graphs_compute_on_the_same_8_bits(eight: Codec, tmp_path: Path) -> 
     levels = restored(eight, torch.from_numpy(y)[None] / gain).round().clip(0, 255)
     found = model.synthesis(y, LEVEL)
     assert np.abs(found - levels).max() <= 1
-    assert np.mean(found != levels) < 0.03  # the filter spreads what differs
+    assert np.mean(found != levels) < 0.02
 
 
 @torch.no_grad()
@@ -165,7 +167,7 @@ def test_the_graphs_analyse_and_restore_as_the_networks(
     levels = (codec.g_s(latents, T)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).numpy()
     found = exported.synthesis(y, LEVEL)
     assert np.abs(found - levels).max() <= 1
-    assert np.mean(found != levels) < 0.03  # the filter's luma and kernels are stored in halves
+    assert np.mean(found != levels) < 0.01
 
 
 def test_the_graphs_foretell_as_the_networks(codec: Codec, exported: Model) -> None:

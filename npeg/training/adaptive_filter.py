@@ -145,9 +145,12 @@ class AdaptiveFilter(nn.Module):
 
     def forward(self, patches: Tensor, t: Tensor) -> Tensor:
         with full_precision(patches):
-            luma = layout.shuffle(pointwise(patches, self.luma), PATCH // BLOCK)
-            added = layout.unshuffle(self.added(luma, t), PATCH // BLOCK)
-            return pointwise(added, self.luma.transpose(0, 1))
+            added = self.added(self.blocks_of_luma(patches), t)
+            return pointwise(layout.unshuffle(added, PATCH // BLOCK), self.luma.transpose(0, 1))
+
+    def blocks_of_luma(self, patches: Tensor) -> Tensor:
+        """Return the luma of patches in blocks, (B, AREA, 2 * h, 2 * w)."""
+        return layout.shuffle(pointwise(patches, self.luma), PATCH // BLOCK)
 
     def added(self, luma: Tensor, t: Tensor) -> Tensor:
         """Return what is added to blocks of luma (B, AREA, h, w)."""

@@ -6,7 +6,7 @@ another network needs for that; their operators for the exporter.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ Activations = dict[nn.Module, tuple[Tensor, Tensor, Tensor]]
 """Of each pair: what enters it, what is between its convolutions and what it adds."""
 
 N = TypeVar("N", bound=nn.Module)
+M = TypeVar("M", bound=nn.Module)
 
 
 @torch.no_grad()
@@ -55,10 +56,13 @@ def to_eight_bits(codec: Codec, x: Tensor, t: Tensor) -> Codec:
     seen = observe(codec, x, t)
     for transform in (codec.g_a, codec.g_s):
         equalize_transform(transform, seen)
-    around = observe_convolutions(codec, x, t)
+    around = watch(codec, convolutions_of(codec), x, t)
     eight = with_steps(Codec(replace(codec.arch, eight_bits=True)), codec, observe(codec, x, t))
-    for conv, (enters, leaves), power in zip(convolutions_of(eight), around, (2, 1), strict=True):
+    for old, conv, power in zip(
+        convolutions_of(codec), convolutions_of(eight), (2, 1), strict=True
+    ):
         assert isinstance(conv, EightBitConvolution)
+        enters, leaves = around[old]
         steps = best_step(enters, -RANGE, power), best_step(leaves, -RANGE)
         conv.log_steps.data = torch.log(torch.stack(steps))
     return eight
@@ -69,38 +73,31 @@ def convolutions_of(codec: Codec) -> list[nn.Module]:
     return [codec.mean_head.conv2, codec.context.neighbours]
 
 
-def observe_convolutions(codec: Codec, *inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Run a codec and return what enters and leaves each of `convolutions_of`."""
-    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-
-    def keep(conv: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        seen[conv] = inputs[0], output
-
-    hooks = [conv.register_forward_hook(keep) for conv in convolutions_of(codec)]
-    codec(*inputs)
-    for hook in hooks:
-        hook.remove()
-    return [seen[conv] for conv in convolutions_of(codec)]
-
-
 def pairs_of(module: nn.Module) -> list[ResidualPair]:
     """Return the residual pairs of a network, in their order."""
     return [m for m in module.modules() if isinstance(m, ResidualPair)]
 
 
-def observe(network: nn.Module, *inputs: Tensor) -> Activations:
-    """Run a network and return its residual pairs' activations."""
-    seen: Activations = {}
+def watch(
+    network: nn.Module, modules: Sequence[M], *inputs: Tensor
+) -> dict[M, tuple[Tensor, Tensor]]:
+    """Run a network and return what enters and leaves some of its modules."""
+    seen: dict[M, tuple[Tensor, Tensor]] = {}
 
-    def keep(pair: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        assert isinstance(pair, ResidualPair)
-        seen[pair] = inputs[0], pair.between(inputs[0]), output - inputs[0]
+    def keep(module: M, inputs: tuple[Tensor], output: Tensor) -> None:
+        seen[module] = inputs[0], output
 
-    hooks = [pair.register_forward_hook(keep) for pair in pairs_of(network)]
+    hooks = [module.register_forward_hook(keep) for module in modules]
     network(*inputs)
     for hook in hooks:
         hook.remove()
     return seen
+
+
+def observe(network: nn.Module, *inputs: Tensor) -> Activations:
+    """Run a network and return its residual pairs' activations."""
+    seen = watch(network, pairs_of(network), *inputs)
+    return {pair: (x, pair.between(x), output - x) for pair, (x, output) in seen.items()}
 
 
 def with_steps(eight: N, network: nn.Module, seen: Activations) -> N:
