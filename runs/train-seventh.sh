@@ -3,8 +3,8 @@
 # until it is long enough, then to be decayed in 8 bits as in train-sixth.sh (without fit_filter.py).
 # IMAGES and VAL are folders of photographs (LOG.md says which were used), OUT is one for what is
 # trained. It can be stopped, and goes on when it is run again.
-# It began from step 17,946 of model 6's decay with a fitted filter; to go on from what is kept here, as
-# it stands.
+# It began from step 17,946 of model 6's decay with a fitted filter. What is kept here is its step
+# 24,650, where val hardly fell any more: to be decayed next.
 set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}" "${OUT:?folder}"
 export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-20000} # threads wait awake between small operations
