@@ -123,10 +123,13 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
     start = time.perf_counter()
     if args.codec == "dither" and args.quality is not None:
         raise InputError("found a quality for dither, which has one rate: leave -q out")
+    if args.codec != "npeg" and args.effort is not None:
+        raise InputError(f"found an effort for {args.codec}, which has one: leave -e out")
     quality = 75.0 if args.quality is None else args.quality
+    effort = 1 if args.effort is None else args.effort
     targets = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr}
     with files.open_source(job.source) as file, image_files.open_image(file) as image:
-        data = encode(image, quality, **targets, codec=args.codec)
+        data = encode(image, quality, **targets, effort=effort, codec=args.codec)
     files.write(job.output, data, args.force)
     return _record(job, _read_header(data), len(data), start)
 
@@ -334,6 +337,8 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     add("--bpp", type=_positive, metavar="F", help="best file of at most F bits a pixel")
     add("--size", type=_size, metavar="N", help="best file of at most N bytes, 40kB or 1.5MB")
     add("--psnr", type=_positive, metavar="DB", help="smallest file of at least DB RGB PSNR")
+    text = "0: in one pass; 1: smaller files in over twice the time (default 1)"
+    parser.add_argument("-e", "--effort", type=int, choices=(0, 1), help=text)
     _add_switches(parser)
     parser.set_defaults(
         run=partial(_run, _encode_file, Kind(image_files.PICTURES, ".npeg", _job_text))

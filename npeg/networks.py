@@ -18,9 +18,9 @@ from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
 
-MODELS = {5: "fifth", 6: "sixth"}  # model id -> folder below models/
-WITHDRAWN = {1, 2, 3, 4}  # previews that were never released
-DEFAULT_MODEL = 6
+MODELS = {6: "sixth", 7: "seventh"}  # model id -> folder below models/
+WITHDRAWN = {1, 2, 3, 4, 5}  # previews that were never released
+DEFAULT_MODEL = 7
 # A latent is coded as 0 and not as 1 if it is less than 1/2 + DEAD_ZONE_PER_BIT * (bits saved -
 # DEAD_ZONE_FREE_BITS) from its mean. Chosen on validation images: runs/dead_zone.py.
 DEAD_ZONE_PER_BIT, DEAD_ZONE_FREE_BITS = 0.03, 2.0
@@ -90,6 +90,10 @@ class Model:
         return self._session("synthesis")
 
     @cached_property
+    def _lack(self) -> ort.InferenceSession:
+        return self._session("lack")
+
+    @cached_property
     def _entropy(self) -> dict[str, NDArray[np.int32]]:
         with np.load(self.folder / "entropy.npz", allow_pickle=False) as arrays:
             return dict(arrays)
@@ -112,6 +116,11 @@ class Model:
         thresholds = 0.5 + DEAD_ZONE_PER_BIT * saved.clip(0)
         thresholds[: self.first_coded] = np.inf
         return thresholds.astype(np.float32)
+
+    @cached_property
+    def token_bits(self) -> Float:
+        """Ideal length in bits of each token under each table, sign and low bits included."""
+        return self.tables.token_bits.astype(np.float32)
 
     @property
     def hyper_latents(self) -> int:
@@ -153,6 +162,17 @@ class Model:
         inputs = {"y_hat": y_hat[None], "t": _t(level)}
         pixels: Pixels = self._synthesis.run(None, inputs)[0][0]
         return pixels
+
+    def lack(self, pixels: Pixels, decoded: Pixels, level: int) -> tuple[Float, Float]:
+        """Compare (H, W, 3), sides multiples of 16, with what a decoder makes of it.
+
+        Returns:
+            (M, H/16, W/16), by how many symbols each latent should be larger if the synthesis were
+            linear and the others stayed; (M, 1, 1), the bits that a squared symbol is worth.
+        """
+        inputs = {"pixels": pixels[None], "decoded": decoded[None], "t": _t(level)}
+        lack, weight = self._lack.run(None, inputs)
+        return lack[0], weight[0]
 
     def _row(self, name: str, level: int) -> Float:
         return self._entropy[name][level].astype(np.float32)[None, :, None, None]

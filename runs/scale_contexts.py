@@ -47,9 +47,9 @@ def read(path: Path, quality: int) -> Sample:
     pixels = image[max(top, 0) :, max(left, 0) :][:SIDE, :SIDE]
     model = networks.load()
     y, z = codec._analyse(model, pixels, Tile(0, len(pixels), 0, pixels.shape[1]), 2 * quality)
-    _, symbols, tables, y_hat = codec._quantise_tile(model, y, z, 2 * quality)
-    means = y_hat - symbols
-    return symbols.astype(np.int64), tables.astype(np.int64), (y - means).astype(np.float64)
+    tile = codec._quantise_tile(model, y, z, 2 * quality)
+    symbols, means = tile.symbols.astype(np.int64), tile.y_hat - tile.symbols
+    return symbols, tile.indexes.astype(np.int64), (y - means).astype(np.float64)
 
 
 def neighbours(a: Floats) -> Floats:

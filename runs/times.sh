@@ -26,6 +26,7 @@ avif 30 8
 npeg 45 8
 avif 50 8
 npeg 70 8
+npeg/effort=0 45 8
 avif 70 8
 avif/speed=8 50 8
 avif/speed=4 50 3
@@ -46,6 +47,6 @@ for path in sys.argv[2:]:
     size = (1200, 840) if photo.width > photo.height else (840, 1200)
     photo.resize(size, Image.Resampling.LANCZOS).save(Path(sys.argv[1]) / Path(path).name)" \
     "$out/megapixel" $four
-${NPEG:-npeg} bench --images "$out/megapixel" --out "$out/large" --codecs npeg,avif --qualities 50 \
+${NPEG:-npeg} bench --images "$out/megapixel" --out "$out/large" --codecs npeg,npeg/effort=0,avif --qualities 50 \
     --fresh --metrics psnr,time --threads 2 --repeats 8
 cp "$out/large/results.tsv" "$here/megapixel.tsv"

@@ -1,13 +1,28 @@
 #!/usr/bin/env bash
-# The long run's flat part after model 6, at a lower rate and with the adaptive filter in it: lengthened
-# until it is long enough, then to be decayed in 8 bits as in train-sixth.sh (without fit_filter.py).
+# Model 7: the long run's flat part after model 6, at a lower rate and with the adaptive filter in it; then
+# its decay in 8 bits, and last the synthesis alone, on latents as the encoder codes them (DECISIONS.md, 47 and 48).
 # IMAGES and VAL are folders of photographs (LOG.md says which were used), OUT is one for what is
-# trained. It can be stopped, and goes on when it is run again.
-# It began from step 17,946 of model 6's decay with a fitted filter. What is kept here is its step
-# 24,650, where val hardly fell any more: to be decayed next.
+# trained. Each command can be stopped, and goes on when it is run again.
+# As shipped (two cores with AVX512_BF16); steps and hours: LOG.md. The flat part began from step 17,946 of
+# model 6's decay with a fitted filter; what is kept here is its step 24,650, where val hardly fell any more.
 set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}" "${OUT:?folder}"
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-20000} # threads wait awake between small operations
-npeg train --images "$IMAGES" --val "$VAL" --downscale 2 --workers 1 --validate-every 1000 \
-    "${CONVOLUTIONS:---bf16}" --out "$OUT/flat" --resume "${FROM:-runs/seventh-flat.safetensors}" \
-    --lr 4e-4 --decay 1 --seed 16 --steps "${STEPS:-200000}"
+common=(--images "$IMAGES" --val "$VAL" --downscale 2 --validate-every 1000 "${CONVOLUTIONS:---bf16}")
+
+# Flat, with two threads that wait awake between small operations.
+if [ "${FLAT:-}" ]; then
+    GOMP_SPINCOUNT=20000 npeg train "${common[@]}" --workers 1 --out "$OUT/flat" --lr 4e-4 --decay 1 --seed 16 \
+        --steps "${STEPS:-200000}" --resume "${FROM:-runs/seventh-flat.safetensors}"
+fi
+
+# The decay: all convolutions turned to 8-bit integers, then trained on with them. Two processes of one
+# thread each, four crops a step and process, take 1.4 times as many crops a second as one of two threads.
+both=(env OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m npeg train "${common[@]}" --crop 320 --batch 4 --threads 1)
+python runs/to_eight_bits.py "${FROM:-runs/seventh-flat.safetensors}" "$IMAGES" "$OUT/eight-bits.safetensors"
+"${both[@]}" --out "$OUT/eight-bits" --resume "$OUT/eight-bits.safetensors" \
+    --lr 4e-4 --decay "${DECAY:-6000}" --seed 17 --steps "${DECAY:-6000}"
+
+# The synthesis alone.
+"${both[@]}" --out "$OUT/synthesis" --resume "$OUT/eight-bits/checkpoint.pt" --only-synthesis \
+    --lr 1e-4 --decay "${LAST:-1000}" --seed 18 --steps "${LAST:-1000}"
+npeg export "$OUT/synthesis/checkpoint.pt" --images "$IMAGES" --fit 64 --out npeg/models/seventh

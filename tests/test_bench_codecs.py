@@ -91,6 +91,7 @@ def test_options_change_the_encoder_the_spec_and_the_label():
     assert fast.label == "AVIF 4:2:0 speed 9"
     assert find_codec("avif/tune=psnr").label == "AVIF 4:4:4 speed 6, tune psnr"
     assert find_codec(fast.spec) == fast
+    assert find_codec("npeg/effort=0").label == "npeg, effort 0"
     image = photo(96, 96)
     assert plain.encode(image, 50) != fast.encode(image, 50)
 

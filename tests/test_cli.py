@@ -34,6 +34,17 @@ def test_encode_and_decode_write_beside_their_inputs(run, png, photo_npeg):
         np.testing.assert_array_equal(np.asarray(image), npeg.decode(photo_npeg))
 
 
+def test_less_effort_writes_another_file(run, png, photo, photo_npeg):
+    assert run("encode", png, "-q", 50, "-e", 0, "-o", "fast.npeg").status == 0
+    fast = Path("fast.npeg").read_bytes()
+    assert fast == npeg.encode(photo, 50, effort=0) != photo_npeg
+    assert run("encode", png, "--size", 1500, "--effort", 0, "-o", "small.npeg").status == 0
+    assert Path("small.npeg").stat().st_size <= 1500
+    done = run("encode", png, "--codec", "dither", "-e", 0, "-o", "d.npeg")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert "found an effort for dither, which has one: leave -e out" in done.err
+
+
 @pytest.mark.parametrize(
     ("name", "image_format"),
     [("x.png", "PNG"), ("x.jpg", "JPEG"), ("x.WEBP", "WEBP"), ("new/folder/x.bmp", "BMP")],

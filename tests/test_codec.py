@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from skimage.data import astronaut
 
 from npeg import codec, container, entropy, networks
 from npeg.errors import FormatError, InputError, LimitError, NpegError
@@ -83,6 +84,19 @@ def test_the_encoders_reconstruction_is_the_decoders_image() -> None:
     data, reconstruction = codec.encode_with_reconstruction(pixels, 90)
     assert data == codec.encode_pixels(pixels, 90)
     assert np.array_equal(reconstruction, codec.decode_pixels(data))
+
+
+@pytest.mark.parametrize("tile_size", [None, 128])
+@pytest.mark.parametrize("level", [20, 60, 100, 140, 180])
+def test_more_effort_lowers_rate_and_distortion(level: int, tile_size: int | None) -> None:
+    """Their sum as in training, R + lmbda * 255^2 * MSE with 20 * 800^t for lmbda * 255^2."""
+    pixels = np.ascontiguousarray(astronaut()[:200, 100:356])
+    costs = []
+    for effort in codec.EFFORTS:
+        file, decoded = codec.encode_with_reconstruction(pixels, level, tile_size, effort)
+        mse = np.mean((pixels.astype(float) - decoded) ** 2) / 255**2
+        costs.append(8 * len(file) / pixels[..., 0].size + 20 * 800 ** (level / 200) * mse)
+    assert costs[1] < 0.998 * costs[0]
 
 
 def test_tiles_leave_no_seams() -> None:
@@ -174,7 +188,7 @@ def test_any_payload_behind_right_checksums_gives_an_image_or_one_line(
 
 def test_an_unknown_model_is_refused_by_name() -> None:
     data = container.write(container.Header(250, 100, 16, 16), [b""])
-    with pytest.raises(FormatError, match="needs model 250, this npeg has 5, 6"):
+    with pytest.raises(FormatError, match="needs model 250, this npeg has 6, 7"):
         codec.decode_pixels(data)
 
 
@@ -199,6 +213,11 @@ def test_a_withdrawn_model_is_refused_by_name(model_id: int) -> None:
 def test_what_cannot_be_encoded_is_refused(pixels: Pixels, level: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         codec.encode_pixels(pixels, level)
+
+
+def test_an_unknown_effort_is_refused() -> None:
+    with pytest.raises(InputError, match="effort is 2, expected 0 to 1"):
+        codec.encode_pixels(scene(8, 8), 100, effort=2)
 
 
 def test_an_image_beyond_the_limit_is_refused() -> None:

@@ -5,15 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skimage.data import astronaut
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
+from npeg.codec import _code_tile as code_tile  # noqa: E402
+from npeg.codec import _quantise as quantise  # noqa: E402
+from npeg.container import Header  # noqa: E402
 from npeg.networks import Model  # noqa: E402
+from npeg.training.correction import corrected  # noqa: E402
 from npeg.training.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
 from npeg.training.export import export  # noqa: E402
 from npeg.training.layers import Centre, LinearTransform, fold  # noqa: E402
-from npeg.training.model import Codec, anchor_mask  # noqa: E402
+from npeg.training.model import Codec, anchor_mask, distortion_weight  # noqa: E402
 from npeg.training.transforms import Architecture  # noqa: E402
 
 LEVEL = 120
@@ -181,6 +186,40 @@ def test_the_graphs_foretell_as_the_networks(codec: Codec, exported: Model) -> N
     context = codec.context(expected_psi, anchors / gain_y) * gain_y
     found = exported.context_means(psi, anchors[0].numpy(), LEVEL)
     np.testing.assert_allclose(found, context[0], atol=1e-4)
+
+
+def test_a_graph_finds_what_latents_lack(codec: Codec, exported: Model) -> None:
+    """A few latents more, in the linear part's eyes, are found again; what they are worth, too."""
+    more = torch.zeros(1, 32, 8, 12)
+    more[0, 1, 2, 3], more[0, 7, 5, 6], more[0, 21, 0, 0] = 4, -3, 2.5
+    image = torch.pixel_shuffle(codec.g_s.shortcut(more), 16)[0].permute(1, 2, 0) * 255 + 128
+    pixels, decoded = image.round().numpy().astype(np.uint8), np.full(image.shape, 128, np.uint8)
+    lack, weight = exported.lack(pixels, decoded, LEVEL)
+    gain = codec.gains.gain_y(T)[0]
+    np.testing.assert_allclose(lack, (more[0] * gain).numpy(), atol=0.1 * float(gain.mean()))
+    squared = float(np.square((pixels.astype(float) - decoded) / 255).sum())
+    worth = float(distortion_weight(T)) / 3 * squared
+    assert (weight * np.square(lack)).sum() == pytest.approx(worth, rel=0.02)
+
+
+@pytest.mark.parametrize("level", [40, 120])
+def test_training_corrects_latents_as_the_encoder_does(
+    codec: Codec, exported: Model, level: int
+) -> None:
+    pixels = np.ascontiguousarray(astronaut()[:128, 160:352])
+    header = Header(1, level, 192, 128, tile_size=192)
+    (first,), (tile,) = (quantise(exported, pixels, header, effort) for effort in (0, 1))
+    moved = np.mean(first.symbols != tile.symbols)
+    assert 0.002 < moved < 0.4
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    t = torch.tensor([level / 200])
+    y_hat, bits = corrected(codec, x, t)
+    found = (y_hat * codec.gains.gain_y(t))[0].numpy()
+    other = np.abs(found - tile.y_hat) > 0.5  # a symbol more or less
+    other &= np.abs(tile.symbols) < 14  # larger ones share tokens
+    assert other.mean() < 0.02 * moved
+    coded = len(code_tile(exported, tile, level))
+    assert float(bits) / 8 == pytest.approx(coded, rel=0.02, abs=20)
 
 
 def test_the_graph_chooses_exactly_the_networks_tables(codec: Codec, exported: Model) -> None:

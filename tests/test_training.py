@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 
 from npeg.errors import InputError  # noqa: E402
 from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402
-from npeg.training.codec import MeanSquaredError, Settings, Trainer, train  # noqa: E402
+from npeg.training.codec import MeanSquaredError, Settings, Trainer, train, validate  # noqa: E402
 from npeg.training.data import draw_batch, load_images, prefetch  # noqa: E402
 from npeg.training.model import Codec  # noqa: E402
 from npeg.training.optimizer import NEWTON_SCHULZ, orthogonalize  # noqa: E402
@@ -34,6 +34,7 @@ TINY = Architecture(
     hyper_width=8,
     scale_width=4,
 )
+WIDER = replace(TINY, synthesis_width=32)  # matrices for both optimisers in the synthesis, too
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +110,14 @@ def test_processes_that_draw_change_nothing(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("eight_bits", [False, True])
-@pytest.mark.parametrize("only_entropy", [False, True])
+@pytest.mark.parametrize("alone", [{}, {"only_entropy": True}, {"only_synthesis": True}])
 def test_no_tensor_stays_behind_on_the_cpu(
-    settings: Settings, eight_bits: bool, only_entropy: bool
+    settings: Settings, eight_bits: bool, alone: dict[str, bool]
 ) -> None:
     """A step on PyTorch's meta device, which computes nothing but refuses tensors of another."""
     trainer = Trainer(
-        replace(settings, device="meta", only_entropy=only_entropy, downscale=2.0),
-        arch=replace(TINY, eight_bits=eight_bits),
+        replace(settings, device="meta", downscale=2.0, **alone),
+        arch=replace(WIDER, eight_bits=eight_bits),
     )
     for batch in trainer.batches(load_images(settings.images, 64, progress=False)):
         means = trainer.train_step(batch)
@@ -315,6 +316,22 @@ def test_the_entropy_model_learns_alone_and_is_stopped_and_gone_on_with(settings
     trainer.save()
     for name, value in train(parts).model.state_dict().items():
         assert torch.equal(value, new[name]), name
+
+
+def test_the_synthesis_learns_alone_from_what_is_coded(settings: Settings) -> None:
+    train(settings, WIDER)
+    first, out = settings.out / "checkpoint.pt", settings.out / "alone"
+    alone = train(
+        replace(settings, out=out, resume=first, only_synthesis=True, val=settings.images)
+    )
+    old, new = load_checkpoint(first)["average"], alone.model.state_dict()
+    moved = {name for name in old if not torch.equal(old[name], new[name])}
+    assert {"g_s.tail.weight", "g_s.shortcut.weight"} < moved
+    assert all(name.startswith("g_s.") for name in moved)
+    images = load_images(settings.images, 64, progress=False)
+    before, after = Codec(WIDER).eval(), alone.average
+    before.load_state_dict(old)
+    assert validate(after, images, True)["loss"] < validate(before, images, True)["loss"]
 
 
 def test_hyper_latents_come_to_cost_in_full(settings: Settings) -> None:

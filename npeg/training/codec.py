@@ -9,6 +9,7 @@ from torch import Tensor
 
 from . import loop
 from .checkpoint import about_codec, load_checkpoint
+from .correction import corrected
 from .data import Pixels, draw_batch, draw_noise
 from .loop import ALONE, Group, first_state, join_group, prepare, psnr_db
 from .model import Codec, distortion_weight
@@ -32,6 +33,7 @@ class Settings(loop.Settings):
     crop: int = 256
     clip: float = 3.0
     only_entropy: bool = False  # train the entropy model by its rate, transforms as they are
+    only_synthesis: bool = False  # train the synthesis on what the encoder codes, all else as it is
     ramp: int = 0  # steps until the hyper-latents' bits count in full
     downscale: float = 1.0  # up to which every other sample is scaled down: busier crops
 
@@ -67,8 +69,11 @@ def sample_losses(
 
 
 @torch.no_grad()
-def validate(model: Codec, images: list[Pixels]) -> dict[str, float]:
-    """Return the loss on whole images, and bpp and PSNR at VALIDATION_QUALITIES."""
+def validate(model: Codec, images: list[Pixels], correct: bool = False) -> dict[str, float]:
+    """Return the loss on whole images, and bpp and PSNR at VALIDATION_QUALITIES.
+
+    If `correct`, of latents as the encoder codes them, else of latents rounded as they come.
+    """
     rows = []
     device = next(model.parameters()).device
     for pixels in images:
@@ -76,7 +81,11 @@ def validate(model: Codec, images: list[Pixels]) -> dict[str, float]:
         h, w = x.shape[-2:]
         padded = F.pad(x, (0, -w % PAD, 0, -h % PAD), mode="replicate")
         for t in torch.tensor(VALIDATION_QUALITIES, device=device)[:, None]:
-            x_hat, bits = model(padded, t)
+            if correct:
+                y_hat, bits = corrected(model, padded, t)
+                x_hat = model.g_s(y_hat, t)
+            else:
+                x_hat, bits = model(padded, t)
             x_hat = (x_hat[..., :h, :w].clamp(0, 1) * 255).round() / 255
             loss, rate, mse = sample_losses(x, x_hat, bits, t)
             rows.append((loss, rate, psnr_db(mse)))
@@ -93,7 +102,8 @@ class Trainer(loop.Trainer[Codec, Batch]):
     COLUMNS = ("loss", "rate_bpp", "psnr_db")
     MULTIPLE = PAD
     exponent = WEIGHT_EXPONENT
-    only_entropy, ramp, downscale = Settings.only_entropy, Settings.ramp, Settings.downscale
+    only_entropy, only_synthesis = Settings.only_entropy, Settings.only_synthesis
+    ramp, downscale = Settings.ramp, Settings.downscale
 
     def __init__(
         self, settings: Settings, group: Group = ALONE, arch: Architecture | None = None
@@ -104,8 +114,11 @@ class Trainer(loop.Trainer[Codec, Batch]):
         model = Codec(arch)
         self.only_entropy, self.ramp = settings.only_entropy, settings.ramp
         self.downscale = settings.downscale
+        self.only_synthesis = settings.only_synthesis
         if self.only_entropy:
             model.freeze_transforms()
+        if self.only_synthesis:
+            model.freeze_all_but_synthesis()
         super().__init__(settings, model, state, group)
 
     def about(self) -> dict[str, Any]:
@@ -136,7 +149,11 @@ class Trainer(loop.Trainer[Codec, Batch]):
             loss = (rate * (distortion_weight(t) / 600) ** self.exponent).mean()
             unknown = torch.full_like(loss, torch.nan).detach()
             return loss, torch.stack([loss.detach(), rate.detach().mean(), unknown])
-        x_hat, bits = self.model(x, t, (noise[0], noise[1]), hyper_weight)
+        if self.only_synthesis:
+            y_hat, bits = corrected(self.model, x, t)
+            x_hat = self.model.g_s(y_hat, t)
+        else:
+            x_hat, bits = self.model(x, t, (noise[0], noise[1]), hyper_weight)
         loss, rate, mse = sample_losses(x, x_hat, bits, t, self.exponent)
         means = torch.stack([loss.detach(), rate.detach(), psnr_db(mse.detach())]).mean(1)
         return loss.mean(), means
@@ -152,7 +169,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
 
     def validate(self, images: list[Pixels]) -> dict[str, float]:
         """Return figures on whole images."""
-        return validate(self.average, images)
+        return validate(self.average, images, self.only_synthesis)
 
 
 def train(settings: Settings, arch: Architecture | None = None) -> Trainer:

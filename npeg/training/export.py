@@ -1,9 +1,9 @@
 """Checkpoint to a model folder that NumPy and ONNX Runtime run without PyTorch.
 
-Writes five ONNX graphs (analysis, scale_head, mean_head, context, synthesis) and `entropy.npz`:
-every integer that the bitstream depends on.  Float weights are stored in half precision, which
-halves the folder and moves no decoded pixel by more than rounding; those of the residual pairs in
-8 bits.
+Writes six ONNX graphs (analysis, scale_head, mean_head, context, synthesis, lack) and
+`entropy.npz`: every integer that the bitstream depends on.  Float weights are stored in half
+precision, which halves the folder and moves no decoded pixel by more than rounding; those of the
+residual pairs in 8 bits.
 """
 
 import copy
@@ -38,7 +38,7 @@ from .data import Pixels, draw_batch
 from .eight_bits import constant, for_export, to_eight_bits, zero_point
 from .entropy_model import TABLES
 from .layers import fold
-from .model import Codec
+from .model import Codec, distortion_weight
 from .transforms import DETAIL, STEP, Architecture
 
 Floats = NDArray[np.float64]
@@ -67,6 +67,34 @@ class AnalysisGraph(nn.Module):
         linear = self.g_a.shortcut(layout.channels_first(layout.space_to_depth(patches, STEP)))
         y = self.g_a.finish(features, linear, t)
         return y * c.gains.gain_y(t), c.h_a(y) * c.gains.gain_z(t)
+
+
+class LackGraph(nn.Module):
+    """Pixels and what was decoded of them, (1, H, W, 3) uint8, to what latents lack and weigh.
+
+    The linear part of the synthesis stands for all of it: its columns, projected on the error, say
+    by how many symbols (1, M, H/16, W/16) a latent should be larger, and their norms how many bits
+    a squared symbol is worth, (1, M, 1, 1).
+    """
+
+    norms: Tensor
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.codec = codec
+        columns = codec.g_s.shortcut.weight  # (3 * STRIDE^2, M, 1, 1), folded
+        norms = columns.square().sum(0)
+        self.projection = nn.Conv2d(len(columns), columns.shape[1], 1, bias=False)
+        self.projection.weight = nn.Parameter((columns / norms).transpose(0, 1), False)
+        layout.reorder_inputs(self.projection, PATCH, STEP)
+        self.register_buffer("norms", norms[None])
+
+    def forward(self, pixels: Tensor, decoded: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        gain = self.codec.gains.gain_y(t)
+        patches = [layout.space_to_depth(image, PATCH).float() for image in (pixels, decoded)]
+        error = layout.space_to_depth((patches[0] - patches[1]) / 255, STEP)
+        weight = distortion_weight(t)[:, None, None, None] / 3 * self.norms / gain.square()
+        return self.projection(layout.channels_first(error)) * gain, weight
 
 
 class ScaleHeadGraph(nn.Module):
@@ -165,7 +193,7 @@ def write_graph(
     axes = {}
     for name in (*inputs, *outputs):
         if name not in ("t", "multiplier", "offset"):
-            first = 1 if name in ("pixels", "estimate") else 2
+            first = 1 if name in ("pixels", "decoded", "estimate") else 2
             size = "" if name in inputs else f"{name}_"  # the same name would mean the same size
             axes[name] = {first: f"{size}h", first + 1: f"{size}w"}
     buffer = io.BytesIO()
@@ -303,7 +331,7 @@ def write_entropy(codec: Codec, probabilities: Floats, first_coded: int, folder:
 
 
 def write_graphs(codec: Codec, folder: Path) -> None:
-    """Write the five ONNX graphs of a codec in evaluation mode."""
+    """Write the six ONNX graphs of a codec in evaluation mode."""
     arch: Architecture = codec.arch
     t = torch.tensor([0.5])
     z = torch.zeros(1, arch.hyper_latents, 2, 3)
@@ -318,6 +346,12 @@ def write_graphs(codec: Codec, folder: Path) -> None:
         ("context", ContextGraph(codec), {"psi": psi, "anchors": y, "t": t}, ["means"]),
         ("synthesis", SynthesisGraph(codec), {"y_hat": y, "t": t}, ["pixels"]),
         ("scale_head", ScaleHeadGraph(codec), head_inputs, ["indexes"]),
+        (
+            "lack",
+            LackGraph(codec),
+            {"pixels": pixels, "decoded": pixels.clone(), "t": t},
+            ["lack", "weight"],
+        ),
     ):
         half = name != "scale_head"
         write_graph(module, inputs, outputs, folder / f"{name}.onnx", half)

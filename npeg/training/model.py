@@ -89,6 +89,11 @@ class Codec(nn.Module):
             module.requires_grad_(False).eval()
         self.gains.log_gain_y.requires_grad_(False)
 
+    def freeze_all_but_synthesis(self) -> None:
+        """Leave only the synthesis to be trained: what is coded stays."""
+        self.requires_grad_(False).eval()
+        self.g_s.requires_grad_(True).train()
+
     def quantize(self, y: Tensor, z_hat: Tensor, gain_y: Tensor) -> tuple[Tensor, Tensor]:
         """Return y_hat and y - mean; anchors first, then the rest with the anchors as context."""
         psi, means = self.mean_head(z_hat)

@@ -54,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         help="train npeg's entropy model alone, the transforms as they are: much shorter steps",
     )
+    add(
+        "--only-synthesis",
+        action="store_const",
+        const=True,
+        help="train npeg's synthesis alone, on latents as its encoder codes them: to be done last",
+    )
     add("--ramp", type=int, metavar="N", help="steps until hyper-latents cost in full (default 0)")
     add(
         "--downscale",
@@ -74,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--downscale is {args.downscale:g}, expected 1 or more, for npeg alone")
     if args.codec != "npeg" and (args.only_entropy or args.ramp):
         raise InputError(f"{args.codec} has no entropy model: leave out --only-entropy and --ramp")
+    if args.only_synthesis and (args.codec != "npeg" or args.only_entropy):
+        raise InputError("--only-synthesis is for npeg, and without --only-entropy")
     if args.codec == "dither8":
         from ..teaching import photographs
 

@@ -19,12 +19,14 @@ class Npeg(Codec):
     quality_range = (0, 100)
     quality_step = 0.5
 
+    effort: int = 1
+
     def encode(self, image: Pixels, quality: float) -> bytes:
         """Return the whole file."""
         from npeg.codec import encode_pixels
 
         with threads(self.threads):
-            return encode_pixels(image, round(2 * quality))
+            return encode_pixels(image, round(2 * quality), effort=self.effort)
 
     def decode(self, data: bytes) -> Pixels:
         """Return the image of a file that `encode` made."""
