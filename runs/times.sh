@@ -50,3 +50,10 @@ for path in sys.argv[2:]:
 ${NPEG:-npeg} bench --images "$out/megapixel" --out "$out/large" --codecs npeg,npeg/effort=0,avif --qualities 50 \
     --fresh --metrics psnr,time --threads 2 --repeats 8
 cp "$out/large/results.tsv" "$here/megapixel.tsv"
+# And what 12 megapixels take in memory: memory.tsv.
+mkdir -p "$out/twelve"
+${PYTHON:-python} -c "import sys; import numpy as np; from PIL import Image; from skimage.data import astronaut
+Image.fromarray(np.tile(astronaut(), (6, 8, 1))[:3000, :4000]).save(sys.argv[1])" "$out/twelve/astronaut-4000x3000.png"
+${NPEG:-npeg} bench --images "$out/twelve" --out "$out/memory" --codecs npeg,npeg/effort=0 --qualities 50 \
+    --metrics psnr,memory --threads 2
+cp "$out/memory/results.tsv" "$here/memory.tsv"

@@ -22,7 +22,8 @@ python runs/to_eight_bits.py "${FROM:-runs/seventh-flat.safetensors}" "$IMAGES" 
 "${both[@]}" --out "$OUT/eight-bits" --resume "$OUT/eight-bits.safetensors" \
     --lr 4e-4 --decay "${DECAY:-6000}" --seed 17 --steps "${DECAY:-6000}"
 
-# The synthesis alone.
+# The synthesis alone. As shipped it saw latents that the encoder's correction had moved by 1 at most; now they are
+# chosen anew as the encoder does it since (DECISIONS.md, 47).
 "${both[@]}" --out "$OUT/synthesis" --resume "$OUT/eight-bits/checkpoint.pt" --only-synthesis \
     --lr 1e-4 --decay "${LAST:-1000}" --seed 18 --steps "${LAST:-1000}"
 npeg export "$OUT/synthesis/checkpoint.pt" --images "$IMAGES" --fit 64 --out npeg/models/seventh
