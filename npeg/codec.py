@@ -28,7 +28,7 @@ TILE = 1024  # side of the tiles of larger pictures
 MAX_SYMBOL = entropy.MAX_MAGNITUDE
 EFFORTS = (0, 1)  # 0: one pass; 1: then symbols are corrected by what the decoder makes of them
 EFFORT = 1
-LACK_SHARE = 1.05  # of what the picture lacks by its linear part alone; chosen on validation images
+STEP = 1.05  # share of the latents' projected error that is corrected: runs/correction.py
 
 T = TypeVar("T", bound=np.generic)
 Pixels = NDArray[np.uint8]
@@ -175,7 +175,7 @@ def _quantise(model: Model, pixels: Pixels, header: Header, effort: int) -> Iter
     decoded = synthesise(model, [tile.y_hat for tile in tiles], places, header)
     tiles.reverse()
     for place in places:
-        estimates = _lack(model, rgb, decoded, place, level)
+        estimates = _latent_error(model, rgb, decoded, place, level)
         yield _correct_tile(model, tiles.pop(), estimates, level)
 
 
@@ -226,22 +226,22 @@ def _quantise_tile(model: Model, y: Float, z: Float, level: int) -> Quantised:
     return Quantised(y, z_hat, indexes, psi, means, symbols + others, y_hat)
 
 
-def _lack(
+def _latent_error(
     model: Model, rgb: Pixels, decoded: Pixels, tile: Tile, level: int
 ) -> tuple[Float, Float]:
-    """Return what the latents of a tile lack and what they weigh; see `Model.lack`."""
+    """Return by how much a tile's latents are off and what that weighs; see the model's method."""
     rows, columns = slice(tile.top, tile.bottom), slice(tile.left, tile.right)
     padding = ((0, -(tile.bottom - tile.top) % LATENT), (0, -(tile.right - tile.left) % LATENT))
     windows = [np.pad(image[rows, columns], (*padding, (0, 0))) for image in (rgb, decoded)]
-    return model.lack(windows[0], windows[1], level)
+    return model.latent_error(windows[0], windows[1], level)
 
 
 def _correct_tile(
     model: Model, tile: Quantised, estimates: tuple[Float, Float], level: int
 ) -> Quantised:
-    """Choose the symbols anew, around the latents that the picture seems to want."""
-    lack, weight = estimates
-    wanted = tile.y_hat + LACK_SHARE * lack
+    """Choose the symbols anew by rate and distortion, around latents without their error (RDOQ)."""
+    error, weight = estimates
+    wanted = tile.y_hat + STEP * error
     anchor = _checkerboard(wanted.shape[1:])
     symbols = _cheapest(model, wanted - tile.means, tile.indexes, weight) * anchor
     anchors = (symbols + tile.means) * anchor

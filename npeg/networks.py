@@ -90,8 +90,8 @@ class Model:
         return self._session("synthesis")
 
     @cached_property
-    def _lack(self) -> ort.InferenceSession:
-        return self._session("lack")
+    def _latent_error(self) -> ort.InferenceSession:
+        return self._session("latent_error")
 
     @cached_property
     def _entropy(self) -> dict[str, NDArray[np.int32]]:
@@ -163,16 +163,16 @@ class Model:
         pixels: Pixels = self._synthesis.run(None, inputs)[0][0]
         return pixels
 
-    def lack(self, pixels: Pixels, decoded: Pixels, level: int) -> tuple[Float, Float]:
-        """Compare (H, W, 3), sides multiples of 16, with what a decoder makes of it.
+    def latent_error(self, pixels: Pixels, decoded: Pixels, level: int) -> tuple[Float, Float]:
+        """Project the error of a decoded image (H, W, 3), sides multiples of 16, on the latents.
 
         Returns:
             (M, H/16, W/16), by how many symbols each latent should be larger if the synthesis were
             linear and the others stayed; (M, 1, 1), the bits that a squared symbol is worth.
         """
         inputs = {"pixels": pixels[None], "decoded": decoded[None], "t": _t(level)}
-        lack, weight = self._lack.run(None, inputs)
-        return lack[0], weight[0]
+        error, weight = self._latent_error.run(None, inputs)
+        return error[0], weight[0]
 
     def _row(self, name: str, level: int) -> Float:
         return self._entropy[name][level].astype(np.float32)[None, :, None, None]

@@ -188,18 +188,18 @@ def test_the_graphs_foretell_as_the_networks(codec: Codec, exported: Model) -> N
     np.testing.assert_allclose(found, context[0], atol=1e-4)
 
 
-def test_a_graph_finds_what_latents_lack(codec: Codec, exported: Model) -> None:
+def test_a_graph_finds_the_error_of_latents(codec: Codec, exported: Model) -> None:
     """A few latents more, in the linear part's eyes, are found again; what they are worth, too."""
     more = torch.zeros(1, 32, 8, 12)
     more[0, 1, 2, 3], more[0, 7, 5, 6], more[0, 21, 0, 0] = 4, -3, 2.5
     image = torch.pixel_shuffle(codec.g_s.shortcut(more), 16)[0].permute(1, 2, 0) * 255 + 128
     pixels, decoded = image.round().numpy().astype(np.uint8), np.full(image.shape, 128, np.uint8)
-    lack, weight = exported.lack(pixels, decoded, LEVEL)
+    error, weight = exported.latent_error(pixels, decoded, LEVEL)
     gain = codec.gains.gain_y(T)[0]
-    np.testing.assert_allclose(lack, (more[0] * gain).numpy(), atol=0.1 * float(gain.mean()))
+    np.testing.assert_allclose(error, (more[0] * gain).numpy(), atol=0.1 * float(gain.mean()))
     squared = float(np.square((pixels.astype(float) - decoded) / 255).sum())
     worth = float(distortion_weight(T)) / 3 * squared
-    assert (weight * np.square(lack)).sum() == pytest.approx(worth, rel=0.02)
+    assert (weight * np.square(error)).sum() == pytest.approx(worth, rel=0.02)
 
 
 @pytest.mark.parametrize("level", [40, 120])

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import networks
-from ..codec import LACK_SHARE
+from ..codec import STEP
 from .entropy_model import TABLES
 from .layers import full_precision
 from .model import Codec, anchor_mask, distortion_weight
@@ -50,8 +50,8 @@ def corrected(codec: Codec, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     symbols = torch.where(anchor, symbols, round_with_dead_zone(y - all_means, zero, one))
     y_hat = symbols + all_means
 
-    lack, weight = lacking(codec, x, codec.g_s(y_hat / gain_y, t).float(), gain_y, t)
-    wanted = y_hat + LACK_SHARE * lack
+    error, weight = latent_error(codec, x, codec.g_s(y_hat / gain_y, t).float(), gain_y, t)
+    wanted = y_hat + STEP * error
     symbols = cheapest(codec, wanted - means, indexes, weight, zero)
     all_means = others(symbols + means)
     rest = cheapest(codec, wanted - all_means, indexes, weight, zero)
@@ -75,14 +75,14 @@ def cheapest(
     return torch.where(zero_bits > SURE, best.copysign(residual), 0.0)
 
 
-def lacking(
+def latent_error(
     codec: Codec, x: Tensor, decoded: Tensor, gain_y: Tensor, t: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return by how many symbols latents should be larger and what these weigh; see `LackGraph`."""
+    """Return what `export.LatentErrorGraph` does, of a batch."""
     with full_precision(x):
         columns = codec.g_s.shortcut.matrix()[:, :, 0, 0]
         norms = columns.square().sum(0)[:, None, None]
         pixels = (decoded.clamp(0, 1) * 255).round() / 255
         error = F.pixel_unshuffle(x - pixels, STRIDE)
-        lack = torch.einsum("pm,bphw->bmhw", columns, error) / norms * gain_y
-    return lack, distortion_weight(t)[:, None, None, None] / 3 * norms / gain_y.square()
+        projected = torch.einsum("pm,bphw->bmhw", columns, error) / norms * gain_y
+    return projected, distortion_weight(t)[:, None, None, None] / 3 * norms / gain_y.square()

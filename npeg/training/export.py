@@ -1,6 +1,6 @@
 """Checkpoint to a model folder that NumPy and ONNX Runtime run without PyTorch.
 
-Writes six ONNX graphs (analysis, scale_head, mean_head, context, synthesis, lack) and
+Writes six ONNX graphs (analysis, scale_head, mean_head, context, synthesis, latent_error) and
 `entropy.npz`: every integer that the bitstream depends on.  Float weights are stored in half
 precision, which halves the folder and moves no decoded pixel by more than rounding; those of the
 residual pairs in 8 bits.
@@ -69,8 +69,8 @@ class AnalysisGraph(nn.Module):
         return y * c.gains.gain_y(t), c.h_a(y) * c.gains.gain_z(t)
 
 
-class LackGraph(nn.Module):
-    """Pixels and what was decoded of them, (1, H, W, 3) uint8, to what latents lack and weigh.
+class LatentErrorGraph(nn.Module):
+    """Pixels and what was decoded of them, (1, H, W, 3) uint8, to the latents' error.
 
     The linear part of the synthesis stands for all of it: its columns, projected on the error, say
     by how many symbols (1, M, H/16, W/16) a latent should be larger, and their norms how many bits
@@ -347,10 +347,10 @@ def write_graphs(codec: Codec, folder: Path) -> None:
         ("synthesis", SynthesisGraph(codec), {"y_hat": y, "t": t}, ["pixels"]),
         ("scale_head", ScaleHeadGraph(codec), head_inputs, ["indexes"]),
         (
-            "lack",
-            LackGraph(codec),
+            "latent_error",
+            LatentErrorGraph(codec),
             {"pixels": pixels, "decoded": pixels.clone(), "t": t},
-            ["lack", "weight"],
+            ["error", "weight"],
         ),
     ):
         half = name != "scale_head"
