@@ -65,7 +65,7 @@ class NpegImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    names = ("quality", "bpp", "size", "psnr", "effort")
+    names = ("quality", "bpp", "size", "psnr", "effort", "tune")
     fp.write(encode(image, **{n: v for n, v in image.encoderinfo.items() if n in names}))
 
 

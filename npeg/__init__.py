@@ -29,6 +29,7 @@ def encode(
     size: int | None = None,
     psnr: float | None = None,
     effort: int = 1,
+    tune: str = "psnr",
     codec: str = "npeg",
 ) -> bytes:
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
@@ -42,6 +43,7 @@ def encode(
         size: instead of quality: at most this many bytes.
         psnr: instead of quality: the smallest file of at least this RGB PSNR in dB.
         effort: 0, or 1 for a smaller file at equal quality in over twice the time.
+        tune: psnr, or visual: errors count more in flat places and in colour, at effort 1.
         codec: npeg, or a binary autoencoder of the teaching program: dither (one rate, whatever
             the quality) or dither8; these take no targets.
 
@@ -62,7 +64,9 @@ def encode(
         from . import dither
 
         return dither.encode(to_pixels(image), codec, quality, (bpp, size, psnr))
-    return targets.encode(to_pixels(image), quality, bpp=bpp, size=size, psnr=psnr, effort=effort)
+    return targets.encode(
+        to_pixels(image), quality, bpp=bpp, size=size, psnr=psnr, effort=effort, tune=tune
+    )
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:

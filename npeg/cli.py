@@ -125,11 +125,13 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
         raise InputError("found a quality for dither, which has one rate: leave -q out")
     if args.codec != "npeg" and args.effort is not None:
         raise InputError(f"found an effort for {args.codec}, which has one: leave -e out")
+    if args.codec != "npeg" and args.tune is not None:
+        raise InputError(f"found a tune for {args.codec}, which has one: leave --tune out")
     quality = 75.0 if args.quality is None else args.quality
     effort = 1 if args.effort is None else args.effort
-    targets = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr}
+    choices = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr, "tune": args.tune or "psnr"}
     with files.open_source(job.source) as file, image_files.open_image(file) as image:
-        data = encode(image, quality, **targets, effort=effort, codec=args.codec)
+        data = encode(image, quality, **choices, effort=effort, codec=args.codec)
     files.write(job.output, data, args.force)
     return _record(job, _read_header(data), len(data), start)
 
@@ -339,6 +341,8 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     add("--psnr", type=_positive, metavar="DB", help="smallest file of at least DB RGB PSNR")
     text = "0: in one pass; 1: smaller files in over twice the time (default 1)"
     parser.add_argument("-e", "--effort", type=int, choices=(0, 1), help=text)
+    text = "what a file is small at equal: PSNR, or what is seen: fewer rings, truer colours"
+    parser.add_argument("--tune", choices=("psnr", "visual"), help=f"{text} (default psnr)")
     _add_switches(parser)
     parser.set_defaults(
         run=partial(_run, _encode_file, Kind(image_files.PICTURES, ".npeg", _job_text))

@@ -163,14 +163,21 @@ class Model:
         pixels: Pixels = self._synthesis.run(None, inputs)[0][0]
         return pixels
 
-    def latent_error(self, pixels: Pixels, decoded: Pixels, level: int) -> tuple[Float, Float]:
+    def latent_error(
+        self, pixels: Pixels, decoded: Pixels, level: int, chroma: float, masking: float
+    ) -> tuple[Float, Float]:
         """Project the error of a decoded image (H, W, 3), sides multiples of 16, on the latents.
+
+        An error of chroma counts `chroma` times; that of a pixel less by the slopes around it the
+        larger `masking` is, 0 for not at all.
 
         Returns:
             (M, H/16, W/16), by how many symbols each latent should be larger if the synthesis were
-            linear and the others stayed; (M, 1, 1), the bits that a squared symbol is worth.
+            linear and the others stayed; the same shape, the bits that a squared symbol is worth.
         """
         inputs = {"pixels": pixels[None], "decoded": decoded[None], "t": _t(level)}
+        inputs |= {"chroma": np.array([chroma], np.float32)}
+        inputs |= {"masking": np.array([masking], np.float32)}
         error, weight = self._latent_error.run(None, inputs)
         return error[0], weight[0]
 

@@ -31,6 +31,7 @@ def encode(
     size: int | None = None,
     psnr: float | None = None,
     effort: int = codec.EFFORT,
+    tune: str = codec.TUNE,
 ) -> bytes:
     """Encode pixels, (H, W, 3) or (H, W), at a quality or at the one target that is given.
 
@@ -40,12 +41,12 @@ def encode(
     if sum(target is not None for target in (bpp, size, psnr)) > 1:
         raise InputError("found several of bpp, size and psnr, expected one")
     if bpp is not None:
-        return encode_to_bpp(pixels, bpp, effort)
+        return encode_to_bpp(pixels, bpp, effort, tune)
     if size is not None:
-        return encode_to_size(pixels, size, effort)
+        return encode_to_size(pixels, size, effort, tune)
     if psnr is not None:
-        return encode_to_psnr(pixels, psnr, effort)
-    return codec.encode_pixels(pixels, level_of(quality), effort=effort)
+        return encode_to_psnr(pixels, psnr, effort, tune)
+    return codec.encode_pixels(pixels, level_of(quality), effort=effort, tune=tune)
 
 
 def level_of(quality: float) -> int:
@@ -55,23 +56,29 @@ def level_of(quality: float) -> int:
     return round(2 * quality)
 
 
-def encode_to_bpp(pixels: Pixels, bpp: float, effort: int = codec.EFFORT) -> bytes:
+def encode_to_bpp(
+    pixels: Pixels, bpp: float, effort: int = codec.EFFORT, tune: str = codec.TUNE
+) -> bytes:
     """Return the file of the highest quality that has at most bpp bits a pixel."""
     count = pixels.shape[0] * pixels.shape[1]
     limit = _positive(bpp, "bpp") * count / 8
-    return _largest_file(pixels, limit, lambda size: f"{8 * size / count:.4g} bpp", effort)
+    return _largest_file(pixels, limit, lambda size: f"{8 * size / count:.4g} bpp", effort, tune)
 
 
-def encode_to_size(pixels: Pixels, size_bytes: int, effort: int = codec.EFFORT) -> bytes:
+def encode_to_size(
+    pixels: Pixels, size_bytes: int, effort: int = codec.EFFORT, tune: str = codec.TUNE
+) -> bytes:
     """Return the file of the highest quality that has at most size_bytes bytes."""
     limit = _positive(size_bytes, "size")
-    return _largest_file(pixels, limit, lambda size: f"{size:.0f} bytes", effort)
+    return _largest_file(pixels, limit, lambda size: f"{size:.0f} bytes", effort, tune)
 
 
-def encode_to_psnr(pixels: Pixels, psnr: float, effort: int = codec.EFFORT) -> bytes:
+def encode_to_psnr(
+    pixels: Pixels, psnr: float, effort: int = codec.EFFORT, tune: str = codec.TUNE
+) -> bytes:
     """Return the smallest file whose decoded image has at least this RGB PSNR in dB."""
     target = _positive(psnr, "psnr")
-    file_at = cache(lambda level: codec.encode_pixels(pixels, level, effort=effort))
+    file_at = cache(lambda level: codec.encode_pixels(pixels, level, effort=effort, tune=tune))
 
     @cache
     def psnr_at(level: int) -> float:
@@ -91,9 +98,11 @@ def psnr_db(a: Pixels, b: Pixels) -> float:
     return 10 * math.log10(255**2 * a.size / error) if error else math.inf
 
 
-def _largest_file(pixels: Pixels, limit: float, text: Callable[[float], str], effort: int) -> bytes:
+def _largest_file(
+    pixels: Pixels, limit: float, text: Callable[[float], str], effort: int, tune: str
+) -> bytes:
     """Return the file of the highest quality with at most `limit` bytes."""
-    file_at = cache(lambda level: codec.encode_pixels(pixels, level, effort=effort))
+    file_at = cache(lambda level: codec.encode_pixels(pixels, level, effort=effort, tune=tune))
     level = _furthest(lambda level: len(file_at(level)) <= limit)
     if level is None:
         smallest = text(min(len(file_at(level)) for level in range(LOOK_AHEAD + 1)))

@@ -2,13 +2,16 @@
 
 python runs/side_by_side.py KODAK OUT [--photos kodim05.png ...] [--rates 0.15 0.3 0.7]
 
-OUT/<photo>-<rate>.png shows three places, enlarged three times: original, npeg, AVIF. They are
-those where npeg errs most, where it errs most beyond AVIF, and where AVIF errs most beyond npeg.
-OUT/side-by-side.tsv has, by photograph and rate, for both codecs:
+OUT/<photo>-<rate>.png shows three places, enlarged three times: original, npeg, npeg tuned for what
+is seen, AVIF. They are those where npeg errs most, where it errs most beyond AVIF, and where AVIF
+errs most beyond npeg.
+OUT/side-by-side.tsv has, by photograph and rate, for all three:
 
 - seams, by 8 and 16 pixels: steps between neighbours of the error, on the grid's lines over
   elsewhere. 1 is none; a block transform's own grid shows as more.
 - colour shift: the largest mean error of a colour over 64x64 pixels, in levels of 255.
+- small colours: root of the mean squared error of colour over 8x8 pixels, in levels, in the
+  hundredth of the photograph where it is largest.
 - ringing: root of the mean squared error, in levels, in the flattest quarter of the photograph that
   is within 8 pixels of its strongest edges.
 """
@@ -32,9 +35,10 @@ Floats = NDArray[np.float64]
 
 PHOTOS = [f"kodim{n:02d}.png" for n in (4, 5, 8, 13, 19, 23)]
 RATES = [0.15, 0.3, 0.7]  # bits a pixel
-CODECS = ("npeg", "avif")
+CODECS = ("npeg", "npeg/tune=visual", "avif")
 SIDE, ENLARGE, GAP = 128, 3, 6  # pixels
-SHIFT_SIDE, REACH = 64, 8  # pixels
+SHIFT_SIDE, COLOUR_SIDE, REACH = 64, 8, 8  # pixels
+WORST = 0.01  # share of the photograph that small colours are judged by
 COLUMNS = (
     "photo",
     "rate",
@@ -44,6 +48,7 @@ COLUMNS = (
     "seams_8",
     "seams_16",
     "shift",
+    "small_colours",
     "ringing",
 )
 
@@ -68,6 +73,17 @@ def colour_shift(error: Floats) -> float:
     h, w = (n // SHIFT_SIDE for n in error.shape[:2])
     squares = error[: h * SHIFT_SIDE, : w * SHIFT_SIDE].reshape(h, SHIFT_SIDE, w, SHIFT_SIDE, 3)
     return float(np.abs(squares.mean((1, 3))).max())
+
+
+def small_colours(error: Floats) -> float:
+    """Return the error of colour over small squares, where it is largest."""
+    red, green, blue = np.moveaxis(error, 2, 0)
+    axes = np.stack([(red - blue) / np.sqrt(2), (red - 2 * green + blue) / np.sqrt(6)])
+    h, w = (n // COLOUR_SIDE for n in error.shape[:2])
+    axes = axes[:, : h * COLOUR_SIDE, : w * COLOUR_SIDE]
+    squares = axes.reshape(2, h, COLOUR_SIDE, w, COLOUR_SIDE).mean((2, 4))
+    worst = np.sort(np.square(squares).sum(0), axis=None)[-max(1, int(WORST * h * w)) :]
+    return float(np.sqrt(worst.mean()))
 
 
 def ringing(image: Pixels, error: Floats) -> float:
@@ -104,13 +120,13 @@ def sheet(image: Pixels, decoded: list[Pixels], corners: list[tuple[int, int]]) 
     return canvas
 
 
-def row_of(photo: str, rate: float, image: Pixels, coded: Coded) -> str:
+def row_of(photo: str, rate: float, image: Pixels, name: str, coded: Coded) -> str:
     """Return what is measured, as a row of the table."""
     error = error_of(image, coded.pixels)
     bpp = coded.size_bytes * 8 / (image.shape[0] * image.shape[1])
     figures = [bpp, psnr_db(image, coded.pixels), seams(error, 8), seams(error, 16)]
-    figures += [colour_shift(error), ringing(image, error)]
-    return "\t".join([photo, f"{rate:g}", coded.codec.name, *(f"{v:.4f}" for v in figures)])
+    figures += [colour_shift(error), small_colours(error), ringing(image, error)]
+    return "\t".join([photo, f"{rate:g}", name, *(f"{v:.4f}" for v in figures)])
 
 
 def main() -> None:
@@ -122,7 +138,7 @@ def main() -> None:
     parser.add_argument("--rates", nargs="+", type=float, default=RATES)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    npeg, avif = (find_codec(name, 2) for name in CODECS)
+    npeg, visual, avif = (find_codec(name, 2) for name in CODECS)
     with (args.out / "side-by-side.tsv").open("w") as table:
         print(*COLUMNS, sep="\t", file=table)
         for photo in args.photos:
@@ -130,13 +146,14 @@ def main() -> None:
             for rate in args.rates:
                 limit_bytes = int(rate * image.shape[0] * image.shape[1] / 8)
                 theirs = largest_within(avif, image, limit_bytes)  # its steps are the coarser
-                ours = largest_within(npeg, image, theirs.size_bytes)
-                errors = [error_of(image, coded.pixels) for coded in (ours, theirs)]
-                corners = list(places(errors[0], errors[1]))
+                ours = [largest_within(codec, image, theirs.size_bytes) for codec in (npeg, visual)]
+                found = [*ours, theirs]
+                errors = [error_of(image, coded.pixels) for coded in found]
+                corners = list(places(errors[0], errors[2]))
                 name = f"{Path(photo).stem}-{rate:g}.png"
-                sheet(image, [ours.pixels, theirs.pixels], corners).save(args.out / name)
-                for coded in (ours, theirs):
-                    print(row_of(photo, rate, image, coded), file=table, flush=True)
+                sheet(image, [coded.pixels for coded in found], corners).save(args.out / name)
+                for codec, coded in zip(CODECS, found, strict=True):
+                    print(row_of(photo, rate, image, codec, coded), file=table, flush=True)
                 print(args.out / name, flush=True)
 
 

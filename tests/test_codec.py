@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 from skimage.data import astronaut
 
 from npeg import codec, container, entropy, networks
@@ -97,6 +98,24 @@ def test_more_effort_lowers_rate_and_distortion(level: int, tile_size: int | Non
         mse = np.mean((pixels.astype(float) - decoded) ** 2) / 255**2
         costs.append(8 * len(file) / pixels[..., 0].size + 20 * 800 ** (level / 200) * mse)
     assert costs[1] < 0.998 * costs[0]
+
+
+@pytest.mark.parametrize("level", [40, 80, 120])
+def test_a_visual_tune_spares_flat_places_beside_edges(level: int) -> None:
+    """In the largest file that is not larger than that of the other tune."""
+    pixels = np.ascontiguousarray(astronaut()[:256, 100:400])
+    slope = np.hypot(*np.gradient(pixels.mean(axis=2)))
+    flat = (slope < 3) & (maximum_filter(slope, 17) > 40)
+    assert 0.02 < flat.mean() < 0.5
+    data, plain = codec.encode_with_reconstruction(pixels, level)
+    levels = range(level + 20, level - 5, -1)
+    tuned = (codec.encode_with_reconstruction(pixels, n, tune="visual") for n in levels)
+    visual = next(decoded for file, decoded in tuned if len(file) <= len(data))
+    errors = [decoded.astype(float) - pixels for decoded in (plain, visual)]
+    in_flat = [np.square(error[flat]).mean() for error in errors]
+    elsewhere = [np.square(error[~flat]).mean() for error in errors]
+    assert in_flat[1] < 0.99 * in_flat[0]
+    assert elsewhere[1] > elsewhere[0]
 
 
 def test_tiles_leave_no_seams() -> None:
@@ -213,6 +232,14 @@ def test_a_withdrawn_model_is_refused_by_name(model_id: int) -> None:
 def test_what_cannot_be_encoded_is_refused(pixels: Pixels, level: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         codec.encode_pixels(pixels, level)
+
+
+def test_an_unknown_tune_is_refused() -> None:
+    pixels = np.zeros((16, 16), np.uint8)
+    with pytest.raises(InputError, match="tune is 'ssim', expected psnr or visual"):
+        codec.encode_pixels(pixels, 20, tune="ssim")
+    with pytest.raises(InputError, match="tune visual needs effort 1: one pass has nothing"):
+        codec.encode_pixels(pixels, 20, effort=0, tune="visual")
 
 
 def test_an_unknown_effort_is_refused() -> None:

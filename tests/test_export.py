@@ -14,7 +14,12 @@ from npeg.codec import _code_tile as code_tile  # noqa: E402
 from npeg.codec import _quantise as quantise  # noqa: E402
 from npeg.container import Header  # noqa: E402
 from npeg.networks import Model  # noqa: E402
-from npeg.training.correction import corrected  # noqa: E402
+from npeg.training.correction import (  # noqa: E402
+    CHROMA_STEP,
+    LUMA_STEP,
+    corrected,
+    visibility,
+)
 from npeg.training.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
 from npeg.training.export import export  # noqa: E402
 from npeg.training.layers import Centre, LinearTransform, fold  # noqa: E402
@@ -192,14 +197,31 @@ def test_a_graph_finds_the_error_of_latents(codec: Codec, exported: Model) -> No
     """A few latents more, in the linear part's eyes, are found again; what they are worth, too."""
     more = torch.zeros(1, 32, 8, 12)
     more[0, 1, 2, 3], more[0, 7, 5, 6], more[0, 21, 0, 0] = 4, -3, 2.5
-    image = torch.pixel_shuffle(codec.g_s.shortcut(more), 16)[0].permute(1, 2, 0) * 255 + 128
-    pixels, decoded = image.round().numpy().astype(np.uint8), np.full(image.shape, 128, np.uint8)
-    error, weight = exported.latent_error(pixels, decoded, LEVEL)
     gain = codec.gains.gain_y(T)[0]
-    np.testing.assert_allclose(error, (more[0] * gain).numpy(), atol=0.1 * float(gain.mean()))
-    squared = float(np.square((pixels.astype(float) - decoded) / 255).sum())
-    worth = float(distortion_weight(T)) / 3 * squared
-    assert (weight * np.square(error)).sum() == pytest.approx(worth, rel=0.02)
+    step = torch.where(torch.arange(32) < 20, LUMA_STEP, CHROMA_STEP)[:, None, None]
+    for luma in (True, False):
+        part = more[0] * ((torch.arange(32) < 20) == luma)[:, None, None]
+        image = torch.pixel_shuffle(codec.g_s.shortcut(part[None]), 16)[0].permute(1, 2, 0)
+        decoded = (image * 255 + 128).round().numpy().astype(np.uint8)
+        pixels = np.full_like(decoded, 128)  # flat: each pixel counts as much as the others
+        error, weight = exported.latent_error(pixels, decoded, LEVEL, 1.5, 0.5)
+        expected = -(part * gain * step).numpy()
+        np.testing.assert_allclose(error, expected, atol=0.1 * float(gain.mean()))
+        squared = float(np.square((pixels.astype(float) - decoded) / 255).sum())
+        worth = float(distortion_weight(T)) / 3 * squared * (1 if luma else 1.5)
+        found = (weight * np.square(error / step.numpy())).sum()
+        assert found == pytest.approx(worth, rel=0.02)
+
+
+def test_an_error_counts_more_in_flat_places() -> None:
+    grey = torch.full((1, 1, 48, 64), 100.0)
+    grey[..., 16:32, 20:26] = 200.0  # a bar in a block of 16x16
+    within, blocks = visibility(grey, torch.tensor(0.25))
+    assert within[0, 0, 12, 10] < 0.8 < 1.2 < within[0, 0, 12, 15]
+    means = torch.nn.functional.avg_pool2d(within, 8)
+    torch.testing.assert_close(means, torch.ones(1, 1, 3, 4))
+    assert blocks[0, 0, 1, 1] < 0.9 < 1 < blocks[0, 0, 0, 3] == blocks[0, 0, 2, 0]
+    assert float(blocks.log().mean()) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("level", [40, 120])

@@ -1,5 +1,6 @@
 """Training of npeg's own networks: what its batches, its loss and its validation are."""
 
+import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -120,6 +121,9 @@ class Trainer(loop.Trainer[Codec, Batch]):
         if self.only_synthesis:
             model.freeze_all_but_synthesis()
         super().__init__(settings, model, state, group)
+        # What the synthesis learns from is coded with the one it began as: a correction by its own
+        # decoding would make up for whatever it drifts to.
+        self.coder = copy.deepcopy(self.average) if self.only_synthesis else None
 
     def about(self) -> dict[str, Any]:
         """Return what names the checkpoint as one of this network."""
@@ -149,8 +153,8 @@ class Trainer(loop.Trainer[Codec, Batch]):
             loss = (rate * (distortion_weight(t) / 600) ** self.exponent).mean()
             unknown = torch.full_like(loss, torch.nan).detach()
             return loss, torch.stack([loss.detach(), rate.detach().mean(), unknown])
-        if self.only_synthesis:
-            y_hat, bits = corrected(self.model, x, t)
+        if self.coder is not None:
+            y_hat, bits = corrected(self.coder, x, t)
             x_hat = self.model.g_s(y_hat, t)
         else:
             x_hat, bits = self.model(x, t, (noise[0], noise[1]), hyper_weight)

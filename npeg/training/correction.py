@@ -10,12 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import networks
-from ..codec import STEP
+from ..codec import TUNE, TUNES
 from .entropy_model import TABLES
 from .layers import full_precision
 from .model import Codec, anchor_mask, distortion_weight
-from .transforms import STRIDE
+from .transforms import STRIDE, channel_counts
 
+# Shares of the projected error that luma and chroma are corrected by: runs/correction.py.
+LUMA_STEP, CHROMA_STEP = 1.05, 1.2
+EDGE = 16.0  # levels: slopes well below mask nothing
+BLOCKS = 2.0  # power by which masking counts between blocks, of that within them
 SURE = 0.0007  # bits of a 0 that is not coded: its probability is above that of export.py
 
 
@@ -51,7 +55,7 @@ def corrected(codec: Codec, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     y_hat = symbols + all_means
 
     error, weight = latent_error(codec, x, codec.g_s(y_hat / gain_y, t).float(), gain_y, t)
-    wanted = y_hat + STEP * error
+    wanted = y_hat + error
     symbols = cheapest(codec, wanted - means, indexes, weight, zero)
     all_means = others(symbols + means)
     rest = cheapest(codec, wanted - all_means, indexes, weight, zero)
@@ -82,7 +86,42 @@ def latent_error(
     with full_precision(x):
         columns = codec.g_s.shortcut.matrix()[:, :, 0, 0]
         norms = columns.square().sum(0)[:, None, None]
+        chroma, masking = torch.tensor(TUNES[TUNE])
+        step, weight = step_and_weight(len(norms), chroma)
         pixels = (decoded.clamp(0, 1) * 255).round() / 255
-        error = F.pixel_unshuffle(x - pixels, STRIDE)
+        within, blocks = visibility(x.mean(1, keepdim=True) * 255, masking)
+        within = within.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        error = F.pixel_unshuffle((x - pixels) * within, STRIDE)
         projected = torch.einsum("pm,bphw->bmhw", columns, error) / norms * gain_y
-    return projected, distortion_weight(t)[:, None, None, None] / 3 * norms / gain_y.square()
+    weight = weight * distortion_weight(t)[:, None, None, None] / 3 * norms / gain_y.square()
+    return projected * step, weight * blocks
+
+
+def step_and_weight(latents: int, chroma: Tensor) -> tuple[Tensor, Tensor]:
+    """Return by which share of its error a latent is corrected and how that counts, (M, 1, 1)."""
+    luma = torch.arange(latents)[:, None, None] < channel_counts(latents, STRIDE)[0]
+    step = torch.where(luma, LUMA_STEP, CHROMA_STEP)
+    return step, torch.where(luma, torch.ones_like(chroma), chroma)
+
+
+def visibility(grey: Tensor, masking: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how much an error counts: where all is flat much, amid edges and texture little.
+
+    Args:
+        grey: (B, 1, H, W) in levels of 255, sides multiples of 16.
+        masking: by how much slopes mask; 0 for not at all.
+
+    Returns:
+        (B, 1, H/2, W/2), the share of each 2x2 pixels with mean 1 in blocks of 16x16; (B, 1, H/16,
+        W/16), that of the blocks, with geometric mean 1.
+    """
+    padded = F.pad(grey, (1, 1, 1, 1), mode="replicate")
+    down = (padded[..., 1:, 1:-1] - padded[..., :-1, 1:-1]).abs()
+    right = (padded[..., 1:-1, 1:] - padded[..., 1:-1, :-1]).abs()
+    slope = torch.maximum(F.max_pool2d(down, (3, 2), 2), F.max_pool2d(right, (2, 3), 2))
+    count = (slope + EDGE) ** -masking
+    mean = F.avg_pool2d(count, STRIDE // 2)
+    b, _, h, w = mean.shape
+    within = count.view(b, h, STRIDE // 2, w, STRIDE // 2) / mean.view(b, h, 1, w, 1)
+    blocks = mean / mean.log().mean((2, 3), keepdim=True).exp()
+    return within.view(count.shape), blocks**BLOCKS

@@ -31,7 +31,7 @@ from ..entropy import (
     quantize_probabilities,
 )
 from ..networks import Model, thread_count
-from . import layout
+from . import correction, layout
 from .adaptive_filter import PATCH
 from .codec import PAD
 from .data import Pixels, draw_batch
@@ -74,7 +74,7 @@ class LatentErrorGraph(nn.Module):
 
     The linear part of the synthesis stands for all of it: its columns, projected on the error, say
     by how many symbols (1, M, H/16, W/16) a latent should be larger, and their norms how many bits
-    a squared symbol is worth, (1, M, 1, 1).
+    a squared symbol is worth there. See `correction.latent_error`.
     """
 
     norms: Tensor
@@ -84,17 +84,27 @@ class LatentErrorGraph(nn.Module):
         self.codec = codec
         columns = codec.g_s.shortcut.weight  # (3 * STRIDE^2, M, 1, 1), folded
         norms = columns.square().sum(0)
-        self.projection = nn.Conv2d(len(columns), columns.shape[1], 1, bias=False)
-        self.projection.weight = nn.Parameter((columns / norms).transpose(0, 1), False)
+        step, _ = correction.step_and_weight(len(norms), torch.ones(1))
+        self.projection = nn.Conv2d(len(columns), len(norms), 1, bias=False)
+        self.projection.weight = nn.Parameter((columns / norms * step).transpose(0, 1), False)
         layout.reorder_inputs(self.projection, PATCH, STEP)
         self.register_buffer("norms", norms[None])
 
-    def forward(self, pixels: Tensor, decoded: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, pixels: Tensor, decoded: Tensor, t: Tensor, chroma: Tensor, masking: Tensor
+    ) -> tuple[Tensor, Tensor]:
         gain = self.codec.gains.gain_y(t)
-        patches = [layout.space_to_depth(image, PATCH).float() for image in (pixels, decoded)]
-        error = layout.space_to_depth((patches[0] - patches[1]) / 255, STEP)
-        weight = distortion_weight(t)[:, None, None, None] / 3 * self.norms / gain.square()
-        return self.projection(layout.channels_first(error)) * gain, weight
+        pixels = pixels.float()
+        b, h, w, _ = pixels.shape
+        thirds = torch.full((1, 1, 1, 3), 1 / 3)
+        grey = F.conv2d(pixels.view(b, 1, h, 3 * w), thirds, stride=(1, 3))
+        within, blocks = correction.visibility(grey, masking)
+        error = (pixels - decoded.float()).view(b, h // 2, 2, w // 2, 2, 3)
+        error = (error * within.view(b, h // 2, 1, w // 2, 1, 1)).view(b, h, w, 3)
+        patches = layout.space_to_depth(layout.space_to_depth(error, PATCH), STEP)
+        _, weight = correction.step_and_weight(self.norms.shape[1], chroma)
+        weight = weight * distortion_weight(t)[:, None, None, None] / 3 * self.norms / gain.square()
+        return self.projection(layout.channels_first(patches)) * (gain / 255), weight * blocks
 
 
 class ScaleHeadGraph(nn.Module):
@@ -192,7 +202,7 @@ def write_graph(
     """Trace a module with free image dimensions and write it as ONNX."""
     axes = {}
     for name in (*inputs, *outputs):
-        if name not in ("t", "multiplier", "offset"):
+        if name not in ("t", "multiplier", "offset", "chroma", "masking"):
             first = 1 if name in ("pixels", "decoded", "estimate") else 2
             size = "" if name in inputs else f"{name}_"  # the same name would mean the same size
             axes[name] = {first: f"{size}h", first + 1: f"{size}w"}
@@ -346,12 +356,16 @@ def write_graphs(codec: Codec, folder: Path) -> None:
         ("context", ContextGraph(codec), {"psi": psi, "anchors": y, "t": t}, ["means"]),
         ("synthesis", SynthesisGraph(codec), {"y_hat": y, "t": t}, ["pixels"]),
         ("scale_head", ScaleHeadGraph(codec), head_inputs, ["indexes"]),
-        (
-            "latent_error",
-            LatentErrorGraph(codec),
-            {"pixels": pixels, "decoded": pixels.clone(), "t": t},
-            ["error", "weight"],
-        ),
     ):
         half = name != "scale_head"
         write_graph(module, inputs, outputs, folder / f"{name}.onnx", half)
+    write_latent_error(codec, folder)
+
+
+def write_latent_error(codec: Codec, folder: Path) -> None:
+    """Write the graph of the encoder's correction alone, which no decoder runs."""
+    pixels, one = torch.zeros(1, 128, 192, 3, dtype=torch.uint8), torch.ones(1)
+    inputs = {"pixels": pixels, "decoded": pixels.clone(), "t": one / 2}
+    inputs |= {"chroma": one.clone(), "masking": one / 2}
+    graph, path = LatentErrorGraph(codec), folder / "latent_error.onnx"
+    write_graph(graph, inputs, ["error", "weight"], path, half=True)

@@ -20,13 +20,14 @@ class Npeg(Codec):
     quality_step = 0.5
 
     effort: int = 1
+    tune: str = "psnr"
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         """Return the whole file."""
         from npeg.codec import encode_pixels
 
         with threads(self.threads):
-            return encode_pixels(image, round(2 * quality), effort=self.effort)
+            return encode_pixels(image, round(2 * quality), effort=self.effort, tune=self.tune)
 
     def decode(self, data: bytes) -> Pixels:
         """Return the image of a file that `encode` made."""
