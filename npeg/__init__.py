@@ -43,7 +43,7 @@ def encode(
         size: instead of quality: at most this many bytes.
         psnr: instead of quality: the smallest file of at least this RGB PSNR in dB.
         effort: 0, or 1 for a smaller file at equal quality in over twice the time.
-        tune: psnr, or visual: errors count more in flat places and in colour, at effort 1.
+        tune: psnr, or clean: errors count more in flat places and in colour, at effort 1.
         codec: npeg, or a binary autoencoder of the teaching program: dither (one rate, whatever
             the quality) or dither8; these take no targets.
 

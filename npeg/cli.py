@@ -341,8 +341,8 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     add("--psnr", type=_positive, metavar="DB", help="smallest file of at least DB RGB PSNR")
     text = "0: in one pass; 1: smaller files in over twice the time (default 1)"
     parser.add_argument("-e", "--effort", type=int, choices=(0, 1), help=text)
-    text = "what a file is small at equal: PSNR, or what is seen: fewer rings, truer colours"
-    parser.add_argument("--tune", choices=("psnr", "visual"), help=f"{text} (default psnr)")
+    text = "psnr: smallest at equal PSNR; clean: less ringing beside edges, truer colours"
+    parser.add_argument("--tune", choices=("psnr", "clean"), help=f"{text} (default psnr)")
     _add_switches(parser)
     parser.set_defaults(
         run=partial(_run, _encode_file, Kind(image_files.PICTURES, ".npeg", _job_text))

@@ -30,7 +30,7 @@ EFFORTS = (0, 1)  # 0: one pass; 1: then symbols are corrected by what the decod
 EFFORT = 1
 # What an error counts in the correction: times that chroma's does, and how a pixel's does by the
 # slopes around it, (slope + 16)^-masking. Chosen on validation images: runs/correction.py.
-TUNES = {"psnr": (1.3, 0.0), "visual": (2.0, 0.5)}
+TUNES = {"psnr": (1.3, 0.0), "clean": (2.0, 0.5)}
 TUNE = "psnr"
 
 T = TypeVar("T", bound=np.generic)
@@ -66,7 +66,7 @@ def encode_pixels(
         tile_size: side of the independently coded tiles in pixels, a multiple of 64; None takes
             one tile where the synthesis runs at once, else 1024.
         effort: 0, or 1 for a smaller file at equal quality in over twice the time.
-        tune: psnr, or visual, by which errors count more in flat places and in colour.
+        tune: psnr, or clean, by which errors count more in flat places and in colour.
 
     Returns:
         The bytes of the file.

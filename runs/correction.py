@@ -38,7 +38,7 @@ RULES = (  # luma step, chroma step, chroma, masking
     (1.05, 1.2, 1.3, 0.0),  # tune psnr
     (1.05, 1.2, 2.0, 0.0),
     (1.05, 1.2, 2.0, 0.25),
-    (1.05, 1.2, 2.0, 0.5),  # tune visual
+    (1.05, 1.2, 2.0, 0.5),  # tune clean
 )
 MEASURES = ("psnr_rgb_db", "ssimulacra2", "flat_beside_edges_db", "small_colours_db")
 

@@ -12,7 +12,7 @@ kodak=${1:?give the folder of the 24 Kodak PNG files}
 out=${2:-build/kodak}
 here=$(dirname "$0")
 npeg=${NPEG:-npeg}
-fast=npeg,npeg/effort=0,npeg/tune=visual,jpeg,webp,avif,jpeg2000,jxl,mozjpeg,jpegli,hevc
+fast=npeg,npeg/effort=0,npeg/tune=clean,jpeg,webp,avif,jpeg2000,jxl,mozjpeg,jpegli,hevc
 avif=avif/tune=psnr,avif/subsampling=4:2:0,avif/speed=8,avif/speed=4
 $npeg bench --images "$kodak" --out "$out" --report --pictures 0 \
     --codecs "$fast,$avif,vvc,dct,dft,dither,dither8,png,webp-lossless,jxl-lossless"

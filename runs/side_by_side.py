@@ -2,8 +2,8 @@
 
 python runs/side_by_side.py KODAK OUT [--photos kodim05.png ...] [--rates 0.15 0.3 0.7]
 
-OUT/<photo>-<rate>.png shows three places, enlarged three times: original, npeg, npeg tuned for what
-is seen, AVIF. They are those where npeg errs most, where it errs most beyond AVIF, and where AVIF
+OUT/<photo>-<rate>.png shows three places, enlarged three times: original, npeg, npeg by `--tune
+clean`, AVIF. They are those where npeg errs most, where it errs most beyond AVIF, and where AVIF
 errs most beyond npeg.
 OUT/side-by-side.tsv has, by photograph and rate, for all three:
 
@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 PHOTOS = [f"kodim{n:02d}.png" for n in (4, 5, 8, 13, 19, 23)]
 RATES = [0.15, 0.3, 0.7]  # bits a pixel
-CODECS = ("npeg", "npeg/tune=visual", "avif")
+CODECS = ("npeg", "npeg/tune=clean", "avif")
 SIDE, ENLARGE, GAP = 128, 3, 6  # pixels
 SHIFT_SIDE, COLOUR_SIDE, REACH = 64, 8, 8  # pixels
 WORST = 0.01  # share of the photograph that small colours are judged by
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--rates", nargs="+", type=float, default=RATES)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    npeg, visual, avif = (find_codec(name, 2) for name in CODECS)
+    npeg, clean, avif = (find_codec(name, 2) for name in CODECS)
     with (args.out / "side-by-side.tsv").open("w") as table:
         print(*COLUMNS, sep="\t", file=table)
         for photo in args.photos:
@@ -146,7 +146,7 @@ def main() -> None:
             for rate in args.rates:
                 limit_bytes = int(rate * image.shape[0] * image.shape[1] / 8)
                 theirs = largest_within(avif, image, limit_bytes)  # its steps are the coarser
-                ours = [largest_within(codec, image, theirs.size_bytes) for codec in (npeg, visual)]
+                ours = [largest_within(codec, image, theirs.size_bytes) for codec in (npeg, clean)]
                 found = [*ours, theirs]
                 errors = [error_of(image, coded.pixels) for coded in found]
                 corners = list(places(errors[0], errors[2]))

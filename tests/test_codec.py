@@ -101,7 +101,7 @@ def test_more_effort_lowers_rate_and_distortion(level: int, tile_size: int | Non
 
 
 @pytest.mark.parametrize("level", [40, 80, 120])
-def test_a_visual_tune_spares_flat_places_beside_edges(level: int) -> None:
+def test_a_clean_tune_spares_flat_places_beside_edges(level: int) -> None:
     """In the largest file that is not larger than that of the other tune."""
     pixels = np.ascontiguousarray(astronaut()[:256, 100:400])
     slope = np.hypot(*np.gradient(pixels.mean(axis=2)))
@@ -109,9 +109,9 @@ def test_a_visual_tune_spares_flat_places_beside_edges(level: int) -> None:
     assert 0.02 < flat.mean() < 0.5
     data, plain = codec.encode_with_reconstruction(pixels, level)
     levels = range(level + 20, level - 5, -1)
-    tuned = (codec.encode_with_reconstruction(pixels, n, tune="visual") for n in levels)
-    visual = next(decoded for file, decoded in tuned if len(file) <= len(data))
-    errors = [decoded.astype(float) - pixels for decoded in (plain, visual)]
+    tuned = (codec.encode_with_reconstruction(pixels, n, tune="clean") for n in levels)
+    clean = next(decoded for file, decoded in tuned if len(file) <= len(data))
+    errors = [decoded.astype(float) - pixels for decoded in (plain, clean)]
     in_flat = [np.square(error[flat]).mean() for error in errors]
     elsewhere = [np.square(error[~flat]).mean() for error in errors]
     assert in_flat[1] < 0.99 * in_flat[0]
@@ -236,10 +236,10 @@ def test_what_cannot_be_encoded_is_refused(pixels: Pixels, level: int, message: 
 
 def test_an_unknown_tune_is_refused() -> None:
     pixels = np.zeros((16, 16), np.uint8)
-    with pytest.raises(InputError, match="tune is 'ssim', expected psnr or visual"):
+    with pytest.raises(InputError, match="tune is 'ssim', expected psnr or clean"):
         codec.encode_pixels(pixels, 20, tune="ssim")
-    with pytest.raises(InputError, match="tune visual needs effort 1: one pass has nothing"):
-        codec.encode_pixels(pixels, 20, effort=0, tune="visual")
+    with pytest.raises(InputError, match="tune clean needs effort 1: one pass has nothing"):
+        codec.encode_pixels(pixels, 20, effort=0, tune="clean")
 
 
 def test_an_unknown_effort_is_refused() -> None:

@@ -86,7 +86,7 @@ def latent_error(
     with full_precision(x):
         columns = codec.g_s.shortcut.matrix()[:, :, 0, 0]
         norms = columns.square().sum(0)[:, None, None]
-        chroma, masking = torch.tensor(TUNES[TUNE])
+        chroma, masking = torch.tensor(TUNES[TUNE], device=x.device)
         step, weight = step_and_weight(len(norms), chroma)
         pixels = (decoded.clamp(0, 1) * 255).round() / 255
         within, blocks = visibility(x.mean(1, keepdim=True) * 255, masking)
@@ -99,7 +99,10 @@ def latent_error(
 
 def step_and_weight(latents: int, chroma: Tensor) -> tuple[Tensor, Tensor]:
     """Return by which share of its error a latent is corrected and how that counts, (M, 1, 1)."""
-    luma = torch.arange(latents)[:, None, None] < channel_counts(latents, STRIDE)[0]
+    luma = (
+        torch.arange(latents, device=chroma.device)[:, None, None]
+        < channel_counts(latents, STRIDE)[0]
+    )
     step = torch.where(luma, LUMA_STEP, CHROMA_STEP)
     return step, torch.where(luma, torch.ones_like(chroma), chroma)
 
