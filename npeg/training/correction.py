@@ -98,13 +98,16 @@ def latent_error(
 
 
 def step_and_weight(latents: int, chroma: Tensor) -> tuple[Tensor, Tensor]:
-    """Return by which share of its error a latent is corrected and how that counts, (M, 1, 1)."""
-    luma = (
-        torch.arange(latents, device=chroma.device)[:, None, None]
-        < channel_counts(latents, STRIDE)[0]
-    )
-    step = torch.where(luma, LUMA_STEP, CHROMA_STEP)
-    return step, torch.where(luma, torch.ones_like(chroma), chroma)
+    """Return by which share of its error a latent is corrected and how that counts, (M, 1, 1).
+
+    Chroma counts `chroma` times, its means chroma^3 times: an area of one colour stays of it.
+    """
+    luma, first_axis, _ = channel_counts(latents, STRIDE)
+    channel = torch.arange(latents, device=chroma.device)[:, None, None]
+    means = (channel == luma) | (channel == luma + first_axis)
+    step = torch.where(channel < luma, LUMA_STEP, CHROMA_STEP)
+    weight = torch.where(means, chroma**3, chroma)
+    return step, torch.where(channel < luma, torch.ones_like(chroma), weight)
 
 
 def visibility(grey: Tensor, masking: Tensor) -> tuple[Tensor, Tensor]:
