@@ -168,8 +168,8 @@ class Model:
     ) -> tuple[Float, Float]:
         """Project the error of a decoded image (H, W, 3), sides multiples of 16, on the latents.
 
-        An error of chroma counts `chroma` times; that of a pixel less by the slopes around it the
-        larger `masking` is, 0 for not at all.
+        An error of chroma counts `chroma` times, one of its means chroma^3 times; that of a pixel
+        the less by the slopes around it, the larger `masking` is: 0 for not at all.
 
         Returns:
             (M, H/16, W/16), by how many symbols each latent should be larger if the synthesis were
