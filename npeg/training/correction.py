@@ -87,27 +87,32 @@ def latent_error(
         columns = codec.g_s.shortcut.matrix()[:, :, 0, 0]
         norms = columns.square().sum(0)[:, None, None]
         chroma, masking = torch.tensor(TUNES[TUNE], device=x.device)
-        step, weight = step_and_weight(len(norms), chroma)
         pixels = (decoded.clamp(0, 1) * 255).round() / 255
         within, blocks = visibility(x.mean(1, keepdim=True) * 255, masking)
         within = within.repeat_interleave(2, 2).repeat_interleave(2, 3)
         error = F.pixel_unshuffle((x - pixels) * within, STRIDE)
         projected = torch.einsum("pm,bphw->bmhw", columns, error) / norms * gain_y
-    weight = weight * distortion_weight(t)[:, None, None, None] / 3 * norms / gain_y.square()
-    return projected * step, weight * blocks
+    weight = counts(len(norms), chroma) * distortion_weight(t)[:, None, None, None] / 3
+    weight = weight * norms / gain_y.square()
+    return projected * shares(len(norms)).to(x.device), weight * blocks
 
 
-def step_and_weight(latents: int, chroma: Tensor) -> tuple[Tensor, Tensor]:
-    """Return by which share of its error a latent is corrected and how that counts, (M, 1, 1).
+def shares(latents: int) -> Tensor:
+    """Return by which share of its projected error a latent is corrected, (M, 1, 1)."""
+    luma, *_ = channel_counts(latents, STRIDE)
+    return torch.where(torch.arange(latents) < luma, LUMA_STEP, CHROMA_STEP)[:, None, None]
 
-    Chroma counts `chroma` times, its means chroma^3 times: an area of one colour stays of it.
+
+def counts(latents: int, chroma: Tensor) -> Tensor:
+    """Return how often a latent's error counts, (M, 1, 1): `chroma` times where it is one of chroma.
+
+    Those of chroma's means count chroma^3 times: an area of one colour keeps it.
     """
     luma, first_axis, _ = channel_counts(latents, STRIDE)
     channel = torch.arange(latents, device=chroma.device)[:, None, None]
     means = (channel == luma) | (channel == luma + first_axis)
-    step = torch.where(channel < luma, LUMA_STEP, CHROMA_STEP)
-    weight = torch.where(means, chroma**3, chroma)
-    return step, torch.where(channel < luma, torch.ones_like(chroma), weight)
+    found = torch.where(means, chroma**3, chroma)
+    return torch.where(channel < luma, torch.ones_like(chroma), found)
 
 
 def visibility(grey: Tensor, masking: Tensor) -> tuple[Tensor, Tensor]:

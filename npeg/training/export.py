@@ -84,9 +84,9 @@ class LatentErrorGraph(nn.Module):
         self.codec = codec
         columns = codec.g_s.shortcut.weight  # (3 * STRIDE^2, M, 1, 1), folded
         norms = columns.square().sum(0)
-        step, _ = correction.step_and_weight(len(norms), torch.ones(1))
+        projection = columns / norms * correction.shares(len(norms))
         self.projection = nn.Conv2d(len(columns), len(norms), 1, bias=False)
-        self.projection.weight = nn.Parameter((columns / norms * step).transpose(0, 1), False)
+        self.projection.weight = nn.Parameter(projection.transpose(0, 1), False)
         layout.reorder_inputs(self.projection, PATCH, STEP)
         self.register_buffer("norms", norms[None])
 
@@ -102,7 +102,7 @@ class LatentErrorGraph(nn.Module):
         error = (pixels - decoded.float()).view(b, h // 2, 2, w // 2, 2, 3)
         error = (error * within.view(b, h // 2, 1, w // 2, 1, 1)).view(b, h, w, 3)
         patches = layout.space_to_depth(layout.space_to_depth(error, PATCH), STEP)
-        _, weight = correction.step_and_weight(self.norms.shape[1], chroma)
+        weight = correction.counts(self.norms.shape[1], chroma)
         weight = weight * distortion_weight(t)[:, None, None, None] / 3 * self.norms / gain.square()
         return self.projection(layout.channels_first(patches)) * (gain / 255), weight * blocks
 
