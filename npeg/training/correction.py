@@ -104,7 +104,7 @@ def shares(latents: int) -> Tensor:
 
 
 def counts(latents: int, chroma: Tensor) -> Tensor:
-    """Return how often a latent's error counts, (M, 1, 1): `chroma` times where it is one of chroma.
+    """Return how often a latent's error counts, (M, 1, 1): `chroma` times if it is one of chroma.
 
     Those of chroma's means count chroma^3 times: an area of one colour keeps it.
     """
