@@ -46,6 +46,7 @@ class Quantised:
     z_hat: Float  # (Z, h/4, w/4)
     indexes: NDArray[np.uint8]  # tables of the latents, (M, h, w)
     psi: Float  # features of the hyper-latents, (1, C, h, w)
+    steps: Float  # what a symbol is worth, (M, h, w) or (1, 1, 1)
     means: Float  # of the anchors, (M, h, w)
     symbols: Float  # (M, h, w)
     y_hat: Float  # (M, h, w)
@@ -236,13 +237,13 @@ def _quantise_tile(model: Model, y: Float, z: Float, level: int) -> Quantised:
     indexes = _crop(model.scale_indexes(z_hat, level), y.shape[1:])
     thresholds = model.thresholds[indexes]
     anchor = _checkerboard(y.shape[1:])
-    psi, means = _crop_all(model.anchor_means(z_hat, level), y.shape[1:])
-    symbols = _round(y - means, thresholds) * anchor
-    anchors = (symbols + means) * anchor
+    psi, means, steps = _crop_all(model.anchor_means(z_hat, level), y.shape[1:])
+    symbols = _round((y - means) / steps, thresholds) * anchor
+    anchors = (symbols * steps + means) * anchor
     new = model.context_means(psi, anchors, level)
-    others = _round(y - new, thresholds) * ~anchor
-    y_hat = np.where(anchor, anchors, others + new)
-    return Quantised(y, z_hat, indexes, psi, means, symbols + others, y_hat)
+    others = _round((y - new) / steps, thresholds) * ~anchor
+    y_hat = np.where(anchor, anchors, others * steps + new)
+    return Quantised(y, z_hat, indexes, psi, steps, means, symbols + others, y_hat)
 
 
 def _latent_error(
@@ -265,13 +266,14 @@ def _correct_tile(
 ) -> Quantised:
     """Choose the symbols anew by rate and distortion, around latents without their error (RDOQ)."""
     error, weight = estimates
-    wanted = tile.y_hat + error
+    wanted, steps = tile.y_hat + error, tile.steps
+    weight = weight * np.square(steps)
     anchor = _checkerboard(wanted.shape[1:])
-    symbols = _cheapest(model, wanted - tile.means, tile.indexes, weight) * anchor
-    anchors = (symbols + tile.means) * anchor
+    symbols = _cheapest(model, (wanted - tile.means) / steps, tile.indexes, weight) * anchor
+    anchors = (symbols * steps + tile.means) * anchor
     means = model.context_means(tile.psi, anchors, level)
-    others = _cheapest(model, wanted - means, tile.indexes, weight) * ~anchor
-    y_hat = np.where(anchor, anchors, others + means)
+    others = _cheapest(model, (wanted - means) / steps, tile.indexes, weight) * ~anchor
+    y_hat = np.where(anchor, anchors, others * steps + means)
     return replace(tile, symbols=symbols + others, y_hat=y_hat)
 
 
@@ -300,10 +302,11 @@ def _decode_tile(model: Model, payload: bytes, tile: Tile, level: int) -> Float:
     """Return the decoded latents y_hat (M, h, w) of a tile."""
     z_hat, symbols, _ = read_symbols(model, payload, tile, level)
     anchor = _checkerboard(symbols.shape[1:])
-    psi, means = _crop_all(model.anchor_means(z_hat, level), symbols.shape[1:])
-    anchors = (symbols + means) * anchor
+    psi, means, steps = _crop_all(model.anchor_means(z_hat, level), symbols.shape[1:])
+    residual = symbols * steps
+    anchors = (residual + means) * anchor
     means = model.context_means(psi, anchors, level)
-    return np.where(anchor, anchors, symbols + means)
+    return np.where(anchor, anchors, residual + means)
 
 
 def read_symbols(

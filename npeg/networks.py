@@ -146,10 +146,15 @@ class Model:
         indexes: Pixels = self._scale_head.run(None, inputs)[0][0]
         return indexes
 
-    def anchor_means(self, z_hat: Float, level: int) -> tuple[Float, Float]:
-        """z_hat (Z, h, w) to features psi (1, C, 4h, 4w) and means (M, 4h, 4w)."""
-        psi, means = self._mean_head.run(None, {"z_hat": z_hat[None], "t": _t(level)})
-        return psi, means[0]
+    def anchor_means(self, z_hat: Float, level: int) -> tuple[Float, Float, Float]:
+        """z_hat (Z, h, w) to what is known of latents before any is decoded.
+
+        Returns:
+            Features psi (1, C, 4h, 4w), the anchors' means (M, 4h, 4w), and what a symbol is worth,
+            (M, 4h, 4w): the quantisation step; of models whose steps do not adapt (1, 1, 1), 1.
+        """
+        psi, means, *steps = self._mean_head.run(None, {"z_hat": z_hat[None], "t": _t(level)})
+        return psi, means[0], steps[0][0] if steps else np.ones((1, 1, 1), np.float32)
 
     def context_means(self, psi: Float, anchors: Float, level: int) -> Float:
         """psi (1, C, h, w) and anchors (M, h, w), zero elsewhere, to means (M, h, w)."""

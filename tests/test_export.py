@@ -29,7 +29,7 @@ from npeg.training.transforms import Architecture  # noqa: E402
 LEVEL = 120
 SMALL = {"analysis_width": 16, "synthesis_width": 24, "analysis_pairs": 2, "synthesis_pairs": 1}
 HYPER = {"latents": 32, "hyper_latents": 8, "hyper_width": 16, "scale_width": 8}
-FILTER = {"filter_kernels": 2}
+FILTER = {"filter_kernels": 2, "adaptive_width": True}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def codec() -> Codec:
     torch.manual_seed(0)
     codec = Codec(Architecture(**SMALL, **HYPER, **FILTER))
     for name, parameter in codec.named_parameters():
-        spread = 0.2 if name.startswith("scale_head") else 0.02  # its outputs are whole numbers
+        spread = 0.2 if name.startswith(("scale_head", "mean_head.widths")) else 0.02
         spread = 2e-4 if "shortcut" in name else spread  # noise is large when it is whitened
         if name.endswith("kernels.taps"):
             parameter.data /= 8  # what is stored of filters in halves is not exact
@@ -136,8 +136,8 @@ def test_the_graphs_of_the_means_compute_on_the_same_8_bits(eight: Codec, tmp_pa
         assert sum(node.op_type == "QLinearConv" for node in graph.node) == 1
     model = Model(tmp_path / "eight", 1)
     z_hat = torch.randint(-9, 10, (1, 8, 2, 3)).float()
-    expected_psi, expected_means = eight.mean_head(z_hat / eight.gains.gain_z(T))
-    psi, means = model.anchor_means(z_hat[0].numpy(), LEVEL)
+    expected_psi, expected_means, _ = eight.mean_head(z_hat / eight.gains.gain_z(T))
+    psi, means, _ = model.anchor_means(z_hat[0].numpy(), LEVEL)
     anchors = torch.randn(1, 32, 8, 12) * anchor_mask(torch.zeros(8, 12))
     gain = eight.gains.gain_y(T)
     others = model.context_means(expected_psi.numpy(), (anchors * gain)[0].numpy(), LEVEL)
@@ -184,9 +184,11 @@ def test_the_graphs_foretell_as_the_networks(codec: Codec, exported: Model) -> N
     gain_y, gain_z = codec.gains.gain_y(T), codec.gains.gain_z(T)
     z_hat = torch.randint(-9, 10, (1, 8, 2, 3)).float()
     anchors = torch.randn(1, 32, 8, 12) * anchor_mask(torch.zeros(8, 12))
-    expected_psi, means = codec.mean_head(z_hat / gain_z)
-    psi, found = exported.anchor_means(z_hat[0].numpy(), LEVEL)
+    expected_psi, means, widths = codec.mean_head(z_hat / gain_z)
+    psi, found, steps = exported.anchor_means(z_hat[0].numpy(), LEVEL)
     np.testing.assert_allclose(psi, expected_psi, atol=1e-4)
+    np.testing.assert_allclose(steps, 1 / widths[0], rtol=1e-3)
+    assert steps.std() > 0.1
     np.testing.assert_allclose(found, (means * gain_y)[0], atol=1e-4)
     context = codec.context(expected_psi, anchors / gain_y) * gain_y
     found = exported.context_means(psi, anchors[0].numpy(), LEVEL)
@@ -257,6 +259,6 @@ def test_as_many_hyper_latents_as_hyper_channels_are_no_trouble(tmp_path: Path) 
     codec = Codec(small).eval().requires_grad_(False)
     export(codec, tmp_path, [], [])
     z_hat = torch.randint(-9, 10, (1, 32, 2, 3)).float()
-    psi, _ = Model(tmp_path, 1).anchor_means(z_hat[0].numpy(), LEVEL)
+    psi, *_ = Model(tmp_path, 1).anchor_means(z_hat[0].numpy(), LEVEL)
     expected = codec.mean_head(z_hat / codec.gains.gain_z(T))[0]
     np.testing.assert_allclose(psi, expected, atol=1e-3, rtol=1e-2)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import loop
+from ..errors import InputError
+from . import loop, perception
 from .checkpoint import about_codec, load_checkpoint
 from .correction import corrected
 from .data import Pixels, draw_batch, draw_noise
@@ -20,6 +21,7 @@ PAD = 64  # images are padded to multiples of the hyper-latents' stride
 WEIGHT_EXPONENT = -0.3
 HYPER_WEIGHT = 0.05  # of the hyper-latents' bits, at the start of a ramp
 VALIDATION_QUALITIES = (0.1, 0.3, 0.5, 0.7, 0.9)
+TUNES = ("psnr", "visual")
 
 Batch = tuple[Tensor, Tensor, list[Tensor]]
 """x (B, 3, c, c) in [0, 1], qualities t (B,), noise of latents and hyper-latents."""
@@ -37,6 +39,7 @@ class Settings(loop.Settings):
     only_synthesis: bool = False  # train the synthesis on what the encoder codes, all else as it is
     ramp: int = 0  # steps until the hyper-latents' bits count in full
     downscale: float = 1.0  # up to which every other sample is scaled down: busier crops
+    tune: str = "psnr"  # what distortion is: mean squared error, or mostly what people see
 
 
 class MeanSquaredError(torch.autograd.Function):
@@ -56,21 +59,31 @@ class MeanSquaredError(torch.autograd.Function):
 
 
 def sample_losses(
-    x: Tensor, x_hat: Tensor, rate_bits: Tensor, t: Tensor, exponent: float = WEIGHT_EXPONENT
+    x: Tensor,
+    x_hat: Tensor,
+    rate_bits: Tensor,
+    t: Tensor,
+    exponent: float = WEIGHT_EXPONENT,
+    tune: str = "psnr",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return loss, bits per pixel and MSE of each sample (B,).
 
-    loss = (R + lmbda * 255^2 * MSE) * (lmbda * 255^2 / 600)^exponent, so that high rates do not
-    drown low ones.
+    loss = (R + D) * (lmbda * 255^2 / 600)^exponent, so that high rates do not drown low ones;
+    D = lmbda * 255^2 * MSE, of which tune visual mixes a share with `perception.cost`.
     """
     mse: Tensor = MeanSquaredError.apply(x_hat, x)
     rate_bpp = rate_bits / (x.shape[-1] * x.shape[-2])
     weight = distortion_weight(t)
-    return (rate_bpp + weight * mse) * (weight / 600) ** exponent, rate_bpp, mse
+    cost = weight * mse
+    if tune == "visual":
+        cost = perception.MSE_SHARE * cost + perception.cost(x, x_hat, t)
+    return (rate_bpp + cost) * (weight / 600) ** exponent, rate_bpp, mse
 
 
 @torch.no_grad()
-def validate(model: Codec, images: list[Pixels], correct: bool = False) -> dict[str, float]:
+def validate(
+    model: Codec, images: list[Pixels], correct: bool = False, tune: str = "psnr"
+) -> dict[str, float]:
     """Return the loss on whole images, and bpp and PSNR at VALIDATION_QUALITIES.
 
     If `correct`, of latents as the encoder codes them, else of latents rounded as they come.
@@ -88,7 +101,7 @@ def validate(model: Codec, images: list[Pixels], correct: bool = False) -> dict[
             else:
                 x_hat, bits = model(padded, t)
             x_hat = (x_hat[..., :h, :w].clamp(0, 1) * 255).round() / 255
-            loss, rate, mse = sample_losses(x, x_hat, bits, t)
+            loss, rate, mse = sample_losses(x, x_hat, bits, t, tune=tune)
             rows.append((loss, rate, psnr_db(mse)))
     table = torch.tensor(rows).view(len(images), len(VALIDATION_QUALITIES), 3).mean(0)
     result = {"loss": float(table[:, 0].mean())}
@@ -104,7 +117,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
     MULTIPLE = PAD
     exponent = WEIGHT_EXPONENT
     only_entropy, only_synthesis = Settings.only_entropy, Settings.only_synthesis
-    ramp, downscale = Settings.ramp, Settings.downscale
+    ramp, downscale, tune = Settings.ramp, Settings.downscale, Settings.tune
 
     def __init__(
         self, settings: Settings, group: Group = ALONE, arch: Architecture | None = None
@@ -115,7 +128,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
         model = Codec(arch)
         self.only_entropy, self.ramp = settings.only_entropy, settings.ramp
         self.downscale = settings.downscale
-        self.only_synthesis = settings.only_synthesis
+        self.only_synthesis, self.tune = settings.only_synthesis, settings.tune
         if self.only_entropy:
             model.freeze_transforms()
         if self.only_synthesis:
@@ -158,7 +171,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
             x_hat = self.model.g_s(y_hat, t)
         else:
             x_hat, bits = self.model(x, t, (noise[0], noise[1]), hyper_weight)
-        loss, rate, mse = sample_losses(x, x_hat, bits, t, self.exponent)
+        loss, rate, mse = sample_losses(x, x_hat, bits, t, self.exponent, self.tune)
         means = torch.stack([loss.detach(), rate.detach(), psnr_db(mse.detach())]).mean(1)
         return loss.mean(), means
 
@@ -173,11 +186,20 @@ class Trainer(loop.Trainer[Codec, Batch]):
 
     def validate(self, images: list[Pixels]) -> dict[str, float]:
         """Return figures on whole images."""
-        return validate(self.average, images, self.only_synthesis)
+        return validate(self.average, images, self.only_synthesis, self.tune)
 
 
 def train(settings: Settings, arch: Architecture | None = None) -> Trainer:
-    """Train the codec; see `loop.run`."""
+    """Train the codec; see `loop.run`.
+
+    Raises:
+        InputError: there is no such tune, or crops are too small for what it measures.
+    """
+    if settings.tune not in TUNES:
+        raise InputError(f"tune is {settings.tune!r}, expected {' or '.join(TUNES)}")
+    if settings.tune == "visual" and settings.crop < perception.SMALLEST_CROP:
+        smallest = perception.SMALLEST_CROP
+        raise InputError(f"--crop is {settings.crop}, --tune visual needs {smallest} or more")
     prepare(settings, Trainer.MULTIPLE)
     trainer = Trainer(settings, join_group(), arch)
     loop.run(trainer)

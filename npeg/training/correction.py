@@ -37,11 +37,12 @@ def corrected(codec: Codec, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     y = codec.g_a(x, t)
     z = codec.h_a(y).float()
     gain_z, gain_y = codec.gains.gain_z(t), codec.gains.gain_y(t)
-    z_hat, y = (z * gain_z).round(), y * gain_y
+    z_hat = (z * gain_z).round()
     indexes = codec.scale_head(z_hat, codec.gains.multiplier_z(t)) + codec.gains.index_offset_y(t)
     indexes = indexes.clamp(0, TABLES - 1)
-    psi, means = codec.mean_head(z_hat / gain_z)
-    means = means.float() * gain_y
+    psi, means, widths = codec.mean_head(z_hat / gain_z)
+    gain_y = gain_y * widths
+    y, means = y * gain_y, means.float() * gain_y
     anchor = anchor_mask(y).bool()
     zero, one = (codec.mixture(torch.full_like(y, value), indexes) for value in (0.0, 1.0))
 

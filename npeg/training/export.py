@@ -129,7 +129,7 @@ class ScaleHeadGraph(nn.Module):
 
 
 class MeanHeadGraph(nn.Module):
-    """z_hat to the features psi and the scaled means of the anchors."""
+    """z_hat to the features psi, the scaled means of the anchors, and all steps if they adapt."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
@@ -137,9 +137,10 @@ class MeanHeadGraph(nn.Module):
         self.mean_head = copy.deepcopy(codec.mean_head)
         for_export(self.mean_head)
 
-    def forward(self, z_hat: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        psi, means = self.mean_head(z_hat / self.codec.gains.gain_z(t))
-        return psi, means * self.codec.gains.gain_y(t)
+    def forward(self, z_hat: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        psi, means, widths = self.mean_head(z_hat / self.codec.gains.gain_z(t))
+        steps = (1 / widths,) if self.codec.arch.adaptive_width else ()
+        return psi, means * self.codec.gains.gain_y(t), *steps
 
 
 class ContextGraph(nn.Module):
@@ -350,9 +351,10 @@ def write_graphs(codec: Codec, folder: Path) -> None:
     pixels = torch.zeros(1, 128, 192, 3, dtype=torch.uint8)
     row_z, row_y = z[..., :1, :1], y[..., :1, :1]
     head_inputs = {"z_hat": z, "multiplier": row_z, "offset": row_y}
+    means = ["psi", "means", *(["steps"] if arch.adaptive_width else [])]
     for name, module, inputs, outputs in (
         ("analysis", AnalysisGraph(codec), {"pixels": pixels, "t": t}, ["y", "z"]),
-        ("mean_head", MeanHeadGraph(codec), {"z_hat": z, "t": t}, ["psi", "means"]),
+        ("mean_head", MeanHeadGraph(codec), {"z_hat": z, "t": t}, means),
         ("context", ContextGraph(codec), {"psi": psi, "anchors": y, "t": t}, ["means"]),
         ("synthesis", SynthesisGraph(codec), {"y_hat": y, "t": t}, ["pixels"]),
         ("scale_head", ScaleHeadGraph(codec), head_inputs, ["indexes"]),

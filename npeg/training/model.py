@@ -71,11 +71,13 @@ class Codec(nn.Module):
         """Code latents y (B, M, H/16, W/16) as `forward` codes images; return them and the rate."""
         z = self.h_a(y).float()
         gain_z, gain_y = self.gains.gain_z(t), self.gains.gain_y(t)
-        z, y = z * gain_z, y * gain_y
+        z = z * gain_z
         z_hat = round_ste(z)
         indexes = self.scale_head(z_hat, self.gains.multiplier_z(t))
         indexes = clamp_ste(indexes + self.gains.index_offset_y(t), 0, TABLES - 1)
-        y_hat, residual = self.quantize(y, z_hat / gain_z, gain_y)
+        psi, means, widths = self.mean_head(z_hat / gain_z)
+        gain_y = gain_y * widths
+        y_hat, residual = self.quantize(y * gain_y, psi, means, gain_y)
         symbols_z = z_hat if noise is None else z + noise[1]
         symbols_y = residual.round() if noise is None else residual + noise[0]
         index_z = self.gains.index_z(t).expand_as(z)
@@ -94,9 +96,10 @@ class Codec(nn.Module):
         self.requires_grad_(False).eval()
         self.g_s.requires_grad_(True).train()
 
-    def quantize(self, y: Tensor, z_hat: Tensor, gain_y: Tensor) -> tuple[Tensor, Tensor]:
+    def quantize(
+        self, y: Tensor, psi: Tensor, means: Tensor, gain_y: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return y_hat and y - mean; anchors first, then the rest with the anchors as context."""
-        psi, means = self.mean_head(z_hat)
         anchor = anchor_mask(y)
         residual = y - means.float() * gain_y
         anchors = (y + (residual.round() - residual).detach()) * anchor

@@ -60,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         help="train npeg's synthesis alone, on latents as its encoder codes them: to be done last",
     )
+    add(
+        "--tune",
+        choices=("psnr", "visual"),
+        help="what npeg's errors cost: their square, or mostly what SSIMULACRA2 and MS-SSIM say of "
+        "them, with wider and narrower quantisation where the hyper-latents ask (default psnr)",
+    )
     add("--ramp", type=int, metavar="N", help="steps until hyper-latents cost in full (default 0)")
     add(
         "--downscale",

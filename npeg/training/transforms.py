@@ -27,6 +27,7 @@ LINEAR_RATE = 0.02  # times the learning rate, for the linear transforms: all el
 TRANSFORM_RATE, ENTROPY_RATE = 2.0, 0.4  # the same beside them, and for the entropy model
 STRIDE = 16  # pixels a latent covers in each direction
 STEP = STRIDE // PATCH
+WIDTH_RANGE = 1.5  # of the logarithm of a quantisation width: steps of 0.22 to 4.5 times
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Architecture:
     scale_width: int = 96
     eight_bits: bool = False  # whether pairs and `convolution` work on 8-bit integers
     filter_kernels: int = 0  # of the synthesis' adaptive filter; 0: there is none
+    adaptive_width: bool = False  # whether the quantisation width follows the hyper-latents
 
     def pairs(self, count: int, width: int) -> nn.ModuleList:
         """Return residual pairs of the kind that the transforms have."""
@@ -215,7 +217,10 @@ class HyperAnalysis(nn.Module):
 
 
 class MeanHead(nn.Module):
-    """Hyper-latents to features at 1/16 and the means of the anchor latents."""
+    """Hyper-latents to features at 1/16, the means of the anchor latents, and all widths.
+
+    A width divides the quantisation step of its latent: where the eye forgives errors it is small.
+    """
 
     deviations: Tensor
 
@@ -227,15 +232,26 @@ class MeanHead(nn.Module):
         self.conv2 = arch.convolution(width, 4 * width)
         self.means = nn.Conv2d(width, arch.latents, 1)
         start_at_zero(self.means)
+        self.widths = nn.Conv2d(width, arch.latents, 1) if arch.adaptive_width else None
+        if self.widths is not None:
+            start_at_zero(self.widths)
         deviations = usual_deviations(arch.latents)[:, None, None]
         self.register_buffer("deviations", deviations, persistent=False)
 
-    def forward(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, z_hat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         h = F.leaky_relu(F.pixel_shuffle(self.conv1(z_hat), 2), SLOPE)
-        psi = F.leaky_relu(F.pixel_shuffle(self.conv2(h), 2), SLOPE)
-        return psi, in_float32(
-            self.means, psi
-        ) * self.deviations  # (B, width, H/16, W/16), (B, M, H/16, W/16)
+        psi = F.leaky_relu(F.pixel_shuffle(self.conv2(h), 2), SLOPE)  # (B, width, H/16, W/16)
+        means = in_float32(self.means, psi) * self.deviations  # (B, M, H/16, W/16)
+        return psi, means, self.widths_of(psi)  # the same, or one 1 for all
+
+    def widths_of(self, psi: Tensor) -> Tensor:
+        """Return by how much each latent is multiplied before it is rounded.
+
+        Source: after PICO, arXiv:2605.05148.
+        """
+        if self.widths is None:
+            return torch.ones(1, device=psi.device)
+        return torch.exp(WIDTH_RANGE * torch.tanh(in_float32(self.widths, psi)))
 
 
 class Context(nn.Module):
