@@ -129,7 +129,7 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
         raise InputError(f"found a tune for {args.codec}, which has one: leave --tune out")
     quality = 75.0 if args.quality is None else args.quality
     effort = 1 if args.effort is None else args.effort
-    choices = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr, "tune": args.tune or "psnr"}
+    choices = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr, "tune": args.tune or "visual"}
     with files.open_source(job.source) as file, image_files.open_image(file) as image:
         data = encode(image, quality, **choices, effort=effort, codec=args.codec)
     files.write(job.output, data, args.force)
@@ -341,8 +341,8 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     add("--psnr", type=_positive, metavar="DB", help="smallest file of at least DB RGB PSNR")
     text = "0: in one pass; 1: smaller files in over twice the time (default 1)"
     parser.add_argument("-e", "--effort", type=int, choices=(0, 1), help=text)
-    text = "psnr: smallest at equal PSNR; clean: less ringing beside edges, truer colours"
-    parser.add_argument("--tune", choices=("psnr", "clean"), help=f"{text} (default psnr)")
+    text = "visual: smallest that looks as good; psnr: smallest at equal PSNR, to be measured by"
+    parser.add_argument("--tune", choices=("visual", "psnr"), help=f"{text} (default visual)")
     _add_switches(parser)
     parser.set_defaults(
         run=partial(_run, _encode_file, Kind(image_files.PICTURES, ".npeg", _job_text))

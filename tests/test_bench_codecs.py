@@ -92,7 +92,7 @@ def test_options_change_the_encoder_the_spec_and_the_label():
     assert find_codec("avif/tune=psnr").label == "AVIF 4:4:4 speed 6, tune psnr"
     assert find_codec(fast.spec) == fast
     assert find_codec("npeg/effort=0").label == "npeg, effort 0"
-    assert find_codec("npeg/tune=clean").label == "npeg, tune clean"
+    assert find_codec("npeg/tune=psnr").label == "npeg, tune psnr"
     image = photo(96, 96)
     assert plain.encode(image, 50) != fast.encode(image, 50)
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ..codec import symbols_of
 from ..container import LEVELS
+from ..encoder_rule import TUNES, Tune
 from ..entropy import (
     LOW_BITS,
     MAGNITUDE_OF_TOKEN,
@@ -258,12 +259,14 @@ def level_tables(codec: Codec) -> dict[str, NDArray[Any]]:
     return {name: v[:, :, 0, 0].round().numpy().astype(np.int32) for name, v in rows.items()}
 
 
-def token_histogram(model: Model, images: list[Pixels], qualities: list[float]) -> Floats:
+def token_histogram(
+    model: Model, images: list[Pixels], qualities: list[float], tune: Tune
+) -> Floats:
     """Count the tokens that each table codes when the encoder codes images, (TABLES, TOKENS)."""
     counts = np.zeros(TABLES * TOKENS)
     for pixels in images:
         for t in qualities:
-            for symbols, tables in symbols_of(model, pixels, round(t * (LEVELS - 1))):
+            for symbols, tables in symbols_of(model, pixels, round(t * (LEVELS - 1)), tune):
                 token = TOKEN_OF_MAGNITUDE[np.abs(symbols).astype(np.int64)]
                 counts += np.bincount(
                     tables.astype(np.int64) * TOKENS + token, minlength=counts.size
@@ -302,6 +305,7 @@ def export(
     images: list[Pixels],
     qualities: list[float],
     eight_bits: bool = True,
+    tune: str = "psnr",
 ) -> None:
     """Write the model folder, atomically.
 
@@ -312,6 +316,7 @@ def export(
             residual pairs; may be empty, then all stays in float.
         qualities: the t in [0, 1] at which they are coded.
         eight_bits: whether the residual pairs work on 8-bit integers.
+        tune: what it was trained for: the tables are fitted to what the encoder then codes.
 
     Raises:
         ValueError: the scale head could leave the exact integers.
@@ -326,7 +331,8 @@ def export(
     write_graphs(codec, partial)
     prior = model_probabilities(codec)
     write_entropy(codec, prior, 0, partial)
-    counts = token_histogram(Model(partial, thread_count()), images, qualities)
+    model = Model(partial, thread_count())
+    counts = token_histogram(model, images, qualities, TUNES[tune])
     probabilities = fit_tables(prior, counts)
     first_coded = int(np.argmax(probabilities[:, 0] < SKIPPED_ZERO_PROBABILITY))
     write_entropy(codec, probabilities, first_coded, partial)

@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     codec = Codec(Architecture(**state["arch"]))
     codec.load_state_dict(state["average"])
     images = load_images(args.images, 64, most=args.fit) if args.images else []
-    export(codec, args.out, images, list(FIT_QUALITIES), eight_bits=not args.float)
+    tune = state.get("tune", "psnr")
+    export(codec, args.out, images, list(FIT_QUALITIES), not args.float, tune)
     if args.weights:
         save_weights(args.weights, state)
     size = sum(path.stat().st_size for path in args.out.iterdir())
