@@ -23,7 +23,7 @@ from skimage import data
 
 import npeg
 from npeg import codec, container, networks
-from npeg.bench.plots import STYLE
+from npeg.bench.report.plots import STYLE
 from npeg.dither import codec as dither_codec
 from npeg.dither import coder, context
 from npeg.dither import networks as dither_networks

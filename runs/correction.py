@@ -20,9 +20,9 @@ from side_by_side import error_of, ringing, small_colours
 from tqdm import tqdm
 
 from npeg import codec, networks
-from npeg.bench.bdrate import bd_rate
 from npeg.bench.metrics import psnr_db
-from npeg.bench.ssimulacra2 import score
+from npeg.bench.metrics.bdrate import bd_rate
+from npeg.bench.metrics.ssimulacra2 import score
 from npeg.training import correction
 from npeg.training.checkpoint import load_checkpoint
 from npeg.training.export import write_latent_error

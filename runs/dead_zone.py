@@ -14,8 +14,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from npeg import codec, networks
-from npeg.bench.bdrate import bd_rate
 from npeg.bench.metrics import psnr_db
+from npeg.bench.metrics.bdrate import bd_rate
 
 LEVELS = (20, 60, 100, 140, 180)
 SETTINGS = ((0.0, 0.0), (0.02, 0.0), (0.02, 2.0), (0.03, 2.0), (0.04, 2.0))

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from npeg.bench.bdrate import bd_rate
+from npeg.bench.metrics.bdrate import bd_rate
 from npeg.training import loop
 from npeg.training.checkpoint import load_checkpoint
 from npeg.training.codec import (

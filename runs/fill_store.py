@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from npeg.bench.metrics import METRICS
-from npeg.bench.photos import find_photos
-from npeg.bench.store import Point, Result, Store
+from npeg.bench.run.photos import find_photos
+from npeg.bench.run.store import Point, Result, Store
 
 
 def main(table: Path, images: Path, out: Path) -> None:

@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from npeg.bench.bdrate import bd_rate
+from npeg.bench.metrics.bdrate import bd_rate
 
 
 def main(table: Path, low: float, high: float) -> None:

@@ -21,10 +21,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from npeg.bench.luma import studio_luma
 from npeg.bench.metrics import psnr_db
-from npeg.bench.psnr_b import psnr_b_db
-from npeg.bench.ssim import ssim
+from npeg.bench.metrics.luma import studio_luma
+from npeg.bench.metrics.psnr_b import psnr_b_db
+from npeg.bench.metrics.ssim import ssim
 from npeg.enhance import METHODS, RESTORATION, enhance
 
 HERE = Path(__file__).parent

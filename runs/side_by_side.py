@@ -26,9 +26,9 @@ from PIL import Image
 from scipy import ndimage
 
 from npeg.bench.codecs import find_codec
-from npeg.bench.matching import Coded, largest_within
 from npeg.bench.metrics import psnr_db
-from npeg.bench.photos import read_pixels
+from npeg.bench.run.matching import Coded, largest_within
+from npeg.bench.run.photos import read_pixels
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]

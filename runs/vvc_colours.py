@@ -10,7 +10,7 @@ import numpy as np
 
 from npeg.bench.codecs import find_codec
 from npeg.bench.metrics import psnr_db
-from npeg.bench.photos import find_photos
+from npeg.bench.run.photos import find_photos
 
 if __name__ == "__main__":
     codec = find_codec("vvc")

@@ -17,8 +17,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from npeg.bench import ssimulacra2  # noqa: E402
-from npeg.bench.ssim import ms_ssim  # noqa: E402
+from npeg.bench.metrics import ssimulacra2  # noqa: E402
+from npeg.bench.metrics.ssim import ms_ssim  # noqa: E402
 from npeg.errors import InputError  # noqa: E402
 from npeg.training import perception  # noqa: E402
 from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ..bench.luma import studio_luma
+from ..bench.metrics.luma import studio_luma
 from . import layout, loop
 from .checkpoint import read_state
 from .data import Pixels, draw_sample

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from hashlib import sha256
 from importlib.resources import files
 
-from npeg.bench.photos import Photo
-from npeg.bench.tables import Row
+from npeg.bench.report.tables import Row
+from npeg.bench.run.photos import Photo
 
 KODAK = "f5ef0b1ccd49dbe30ba156b76761a83fca04c0a5ddb85e093fbd9aa86a144a9d"
 """SHA-256 of the 24 photographs' own hashes, sorted: of their pixels, whatever the files' names."""
@@ -30,7 +30,7 @@ def is_kodak(photos: Iterable[Photo]) -> bool:
 
 def published_rows() -> dict[str, list[Row]]:
     """Return the published points of each codec, each with its `source`, in the file's order."""
-    text = (files("npeg.bench") / "published-kodak.tsv").read_text(encoding="utf-8")
+    text = (files("npeg.bench.report") / "published-kodak.tsv").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     rows: dict[str, list[Row]] = {}
     for line in csv.DictReader(lines, delimiter="\t"):

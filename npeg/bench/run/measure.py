@@ -18,7 +18,7 @@ import numpy as np
 from npeg.bench.codecs import find_codec
 from npeg.bench.codecs.contract import Codec, Pixels
 from npeg.bench.metrics import METRICS
-from npeg.bench.store import Point, Result, Timing
+from npeg.bench.run.store import Point, Result, Timing
 from npeg.errors import InputError, NpegError
 
 

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 import numpy as np
 
 from npeg.bench.codecs.contract import Pixels
-from npeg.bench.luma import luma
-from npeg.bench.programs import read_number, run_program
+from npeg.bench.metrics.luma import luma
+from npeg.bench.metrics.programs import read_number, run_program
 from npeg.errors import InputError
 
 MODEL = "vmaf_v0.6.1"  # ffmpeg's default: the luma of a television picture at three heights

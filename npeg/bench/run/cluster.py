@@ -19,11 +19,11 @@ import numpy as np
 
 from npeg.bench.codecs import find_codec
 from npeg.bench.codecs.contract import Pixels
-from npeg.bench.measure import Failure, Task, measure
 from npeg.bench.metrics import METRICS
-from npeg.bench.photos import Photo
-from npeg.bench.runner import Engine
-from npeg.bench.store import Result
+from npeg.bench.run.measure import Failure, Task, measure
+from npeg.bench.run.photos import Photo
+from npeg.bench.run.runner import Engine
+from npeg.bench.run.store import Result
 from npeg.errors import InputError, NpegError
 
 if TYPE_CHECKING:

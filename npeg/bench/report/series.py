@@ -6,9 +6,9 @@ from statistics import median
 
 from npeg.bench.codecs.contract import Codec
 from npeg.bench.metrics import Metric
-from npeg.bench.published import MAIN, is_kodak, published_rows
-from npeg.bench.runner import Outcome
-from npeg.bench.tables import TIMES, Row, bd_rates, curve, mean_rows
+from npeg.bench.report.published import MAIN, is_kodak, published_rows
+from npeg.bench.report.tables import TIMES, Row, bd_rates, curve, mean_rows
+from npeg.bench.run.runner import Outcome
 
 Points = list[tuple[float, float]]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from npeg.bench.codecs.enhanced import Enhanced
-from npeg.bench.runner import Outcome
-from npeg.bench.tables import Row, mean_rows
+from npeg.bench.report.tables import Row, mean_rows
+from npeg.bench.run.runner import Outcome
 
 TIME = "time_s"
 

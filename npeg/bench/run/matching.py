@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from npeg.bench.codecs.contract import Codec, Pixels
-from npeg.bench.measure import verify
+from npeg.bench.run.measure import verify
 
 
 @dataclass(frozen=True)

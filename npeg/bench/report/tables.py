@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from npeg import __version__
-from npeg.bench.bdrate import bd_rate, ssim_db
 from npeg.bench.codecs.contract import Codec
 from npeg.bench.metrics import Metric
-from npeg.bench.photos import Photo
-from npeg.bench.runner import Outcome, Plan, machine_name
-from npeg.bench.store import Point, Result
+from npeg.bench.metrics.bdrate import bd_rate, ssim_db
+from npeg.bench.run.photos import Photo
+from npeg.bench.run.runner import Outcome, Plan, machine_name
+from npeg.bench.run.store import Point, Result
 
 Row = dict[str, str | float | None]
 SIZES = ("size_bytes", "rate_bpp", "compression_ratio")

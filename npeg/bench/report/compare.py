@@ -9,11 +9,11 @@ from typing import Any
 
 from npeg.bench.codecs import find_codec
 from npeg.bench.codecs.contract import Pixels
-from npeg.bench.matching import Coded, coded, largest_within
 from npeg.bench.metrics import METRICS
 from npeg.bench.pages import page
-from npeg.bench.photos import read_pixels
-from npeg.bench.views import coded_view, original_view
+from npeg.bench.report.views import coded_view, original_view
+from npeg.bench.run.matching import Coded, coded, largest_within
+from npeg.bench.run.photos import read_pixels
 from npeg.errors import InputError
 
 CODECS = ("npeg", "avif", "webp", "jpeg")

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from npeg.bench.codecs.contract import Pixels
-from npeg.bench.programs import read_number, run_program
+from npeg.bench.metrics.programs import read_number, run_program
 
 PROGRAM = "butteraugli_main"
 NITS = 80  # brightness of white; the program's default, on which libjxl's distances are defined

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npeg.bench.codecs.contract import Pixels
-from npeg.bench.luma import luma
-from npeg.bench.originals import remember
+from npeg.bench.metrics.luma import luma
+from npeg.bench.metrics.originals import remember
 from npeg.errors import InputError
 
 Floats = NDArray[np.float32]

@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from npeg.bench.crops import crops
-from npeg.bench.gains import gain_rows
 from npeg.bench.metrics import Metric
 from npeg.bench.pages import page
-from npeg.bench.pictures import pictures
-from npeg.bench.plots import LARGEST_RATE_BPP, LEAST_SCORE, write_plots
-from npeg.bench.published import is_kodak
-from npeg.bench.runner import Outcome, machine_name
-from npeg.bench.series import Series, axis_label, rates_by_name, series_of
-from npeg.bench.tables import SIZES, conditions, point_rows, resource_columns
+from npeg.bench.report.crops import crops
+from npeg.bench.report.gains import gain_rows
+from npeg.bench.report.pictures import pictures
+from npeg.bench.report.plots import LARGEST_RATE_BPP, LEAST_SCORE, write_plots
+from npeg.bench.report.published import is_kodak
+from npeg.bench.report.series import Series, axis_label, rates_by_name, series_of
+from npeg.bench.report.tables import SIZES, conditions, point_rows, resource_columns
+from npeg.bench.run.runner import Outcome, machine_name
 
 Rates = Mapping[str, Mapping[str, float | None]]  # anchor, then codec, in per cent
 PICTURES = 4

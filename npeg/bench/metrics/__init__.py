@@ -12,10 +12,10 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from npeg.bench import butteraugli, ssim, ssimulacra2, vmaf
 from npeg.bench.codecs.contract import Pixels
-from npeg.bench.luma import luma
-from npeg.bench.psnr_b import psnr_b_db
+from npeg.bench.metrics import butteraugli, ssim, ssimulacra2, vmaf
+from npeg.bench.metrics.luma import luma
+from npeg.bench.metrics.psnr_b import psnr_b_db
 from npeg.errors import InputError
 
 

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from npeg.bench.codecs.contract import Codec, Pixels
 from npeg.bench.codecs.enhanced import Enhanced
 from npeg.bench.metrics import psnr_db
-from npeg.bench.photos import Photo
-from npeg.bench.pictures import spread
-from npeg.bench.runner import Outcome
-from npeg.bench.views import data_url
+from npeg.bench.report.pictures import spread
+from npeg.bench.report.views import data_url
+from npeg.bench.run.photos import Photo
+from npeg.bench.run.runner import Outcome
 
 SIDE = 96  # pixels
 

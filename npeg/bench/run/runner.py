@@ -16,11 +16,11 @@ from typing import Any
 from tqdm import tqdm
 
 from npeg.bench.codecs.contract import Codec
-from npeg.bench.measure import Failure, Task, failure, measure_all, time_point
-from npeg.bench.memory import memory_of_point
 from npeg.bench.metrics import Metric
-from npeg.bench.photos import Photo
-from npeg.bench.store import Point, Result, Store
+from npeg.bench.run.measure import Failure, Task, failure, measure_all, time_point
+from npeg.bench.run.memory import memory_of_point
+from npeg.bench.run.photos import Photo
+from npeg.bench.run.store import Point, Result, Store
 from npeg.errors import InputError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from PIL import Image
 
 from npeg.bench.codecs.contract import Pixels
-from npeg.bench.matching import Coded
 from npeg.bench.metrics import psnr_db
+from npeg.bench.run.matching import Coded
 
 WEBP_SIDE = 16383  # the longest that WebP can say
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from npeg.bench.photos import Photo
+from npeg.bench.run.photos import Photo
 from npeg.errors import FormatError
 
 APPLICATION = 0x6E504247  # "nPBG": tells our files from other SQLite files

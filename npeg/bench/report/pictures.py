@@ -10,10 +10,10 @@ from typing import Any
 from tqdm import tqdm
 
 from npeg.bench.codecs.contract import Codec
-from npeg.bench.matching import largest_within
-from npeg.bench.photos import Photo
-from npeg.bench.runner import Outcome
-from npeg.bench.views import coded_view, original_view
+from npeg.bench.report.views import coded_view, original_view
+from npeg.bench.run.matching import largest_within
+from npeg.bench.run.photos import Photo
+from npeg.bench.run.runner import Outcome
 
 LARGEST_SIDE = 768  # of what is shown of a photograph: its middle
 LARGEST_BYTES = 22_000_000  # of all pictures, as text in the page

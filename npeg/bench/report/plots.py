@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npeg.bench.metrics import Metric
-from npeg.bench.series import Points, Series, axis_label
+from npeg.bench.report.series import Points, Series, axis_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ import PIL.Image  # noqa: F401  # so that each process begins alike, whatever im
 
 from npeg.bench.codecs import find_codec
 from npeg.bench.codecs.contract import Codec, Pixels
-from npeg.bench.measure import new_pool, verify
-from npeg.bench.store import Memory, Point
+from npeg.bench.run.measure import new_pool, verify
+from npeg.bench.run.store import Memory, Point
 from npeg.errors import NpegError
 
 Made = TypeVar("Made", bytes, Pixels)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npeg.bench.codecs.contract import Pixels
-from npeg.bench.luma import luma
+from npeg.bench.metrics.luma import luma
 
 BLOCK = 8
 
