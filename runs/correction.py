@@ -25,10 +25,10 @@ from npeg.bench.metrics.bdrate import bd_rate
 from npeg.bench.metrics.ssimulacra2 import score
 from npeg.training import correction
 from npeg.training.checkpoint import load_checkpoint
-from npeg.training.export import write_latent_error
-from npeg.training.layers import fold
-from npeg.training.model import Codec
-from npeg.training.transforms import Architecture
+from npeg.training.export.export import write_latent_error
+from npeg.training.networks.layers import fold
+from npeg.training.networks.model import Codec
+from npeg.training.networks.transforms import Architecture
 
 LEVELS = (20, 40, 70, 110, 150)
 RULES = (  # luma step, chroma step, chroma, masking

@@ -14,10 +14,10 @@ from torch import nn
 
 from npeg.training import checkpoint, restorer
 from npeg.training.data import draw_batch, load_images
-from npeg.training.eight_bits import Activations, observe
+from npeg.training.export.eight_bits import Activations, observe
 from npeg.training.loop import Settings
-from npeg.training.model import Codec
-from npeg.training.transforms import Architecture
+from npeg.training.networks.model import Codec
+from npeg.training.networks.transforms import Architecture
 
 IMAGES, CROPS = 16, 8
 

@@ -37,10 +37,9 @@ from npeg.training.codec import (
 )
 from npeg.training.data import load_images
 from npeg.training.loop import first_state
-from npeg.training.model import Codec, anchor_mask
-from npeg.training.optimizer import Muon, build_optimizers
-from npeg.training.pairs import SLOPE, ResidualPair, start_at_zero
-from npeg.training.transforms import (
+from npeg.training.networks.model import Codec, anchor_mask
+from npeg.training.networks.pairs import SLOPE, ResidualPair, start_at_zero
+from npeg.training.networks.transforms import (
     DETAIL,
     PATCH,
     STRIDE,
@@ -49,6 +48,7 @@ from npeg.training.transforms import (
     Modulation,
     usual_deviations,
 )
+from npeg.training.optimizer import Muon, build_optimizers
 
 BASELINE = Architecture()
 TABLE = Path(__file__).with_name("experiments.tsv")

@@ -13,8 +13,8 @@ from pathlib import Path
 from npeg.training.checkpoint import load_checkpoint
 from npeg.training.codec import PAD, validate
 from npeg.training.data import load_images
-from npeg.training.model import Codec
-from npeg.training.transforms import Architecture
+from npeg.training.networks.model import Codec
+from npeg.training.networks.transforms import Architecture
 
 PARTS = {
     "linear analysis": ("g_a.shortcut",),

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from npeg.training import checkpoint, perception
 from npeg.training.data import load_images
-from npeg.training.model import Codec, distortion_weight
-from npeg.training.transforms import Architecture
+from npeg.training.networks.model import Codec, distortion_weight
+from npeg.training.networks.transforms import Architecture
 
 QUALITIES = np.linspace(0, 1, 11)
 CROP = 512

@@ -22,7 +22,7 @@ from npeg.teaching.losses import original
 from npeg.teaching.network import Autoencoder, augment
 from npeg.training import codec, loop, restorer
 from npeg.training.data import load_images
-from npeg.training.winograd import use_winograd
+from npeg.training.networks.winograd import use_winograd
 
 NETWORKS = ("npeg", "restorer", "teaching")
 IMAGES = 12

@@ -13,7 +13,7 @@ npeg train "${common[@]}" --out "$OUT/flat" --resume "${FROM:?runs/fifth-flat.sa
     --lr 7e-4 --decay 1 --seed 12 --steps "${STEPS:-200000}"
 
 # The decay: residual pairs turned to 8-bit integers, and all trained on with them.
-python runs/to_eight_bits.py "$OUT/flat/checkpoint.pt" "$IMAGES" "$OUT/eight-bits.safetensors"
+python -m npeg.training.steps.to_eight_bits "$OUT/flat/checkpoint.pt" "$IMAGES" "$OUT/eight-bits.safetensors"
 npeg train "${common[@]}" --out "$OUT/decay" --resume "$OUT/eight-bits.safetensors" \
     --lr 5e-4 --decay "${DECAY:-900}" --seed 13 --steps "${DECAY:-900}"
 npeg export "$OUT/decay/checkpoint.pt" --images "$IMAGES" --fit 64 --out npeg/models/fifth

@@ -2,7 +2,7 @@
 # The restorer (LOG.md): a flat part that is lengthened until it is long enough, then a decay from it
 # (--steps and --decay) and the export.
 #   sh runs/train-restorer.sh TRAIN VAL OUT
-# Begun with 3, 2, 3 pairs, deepened to 6, 2, 3 by runs/reshape.py. The shipped weights' last part, on two cores
+# Begun with 3, 2, 3 pairs, deepened to 6, 2, 3 by npeg.training.steps.reshape. The shipped weights' last part, on two cores
 # without AVX-512: FROM=runs/restorer-flat.safetensors RATE=3.3e-4 SEED=21 STEPS=1450 DECAY=1450
 # CONVOLUTIONS=--winograd (STEPS and DECAY were lowered three times while it ran, see LOG.md).
 set -eu

@@ -18,7 +18,7 @@ fi
 # The decay: all convolutions turned to 8-bit integers, then trained on with them. Two processes of one
 # thread each, four crops a step and process, take 1.4 times as many crops a second as one of two threads.
 both=(env OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m npeg train "${common[@]}" --crop 320 --batch 4 --threads 1)
-python runs/to_eight_bits.py "${FROM:-runs/seventh-flat.safetensors}" "$IMAGES" "$OUT/eight-bits.safetensors"
+python -m npeg.training.steps.to_eight_bits "${FROM:-runs/seventh-flat.safetensors}" "$IMAGES" "$OUT/eight-bits.safetensors"
 "${both[@]}" --out "$OUT/eight-bits" --resume "$OUT/eight-bits.safetensors" \
     --lr 4e-4 --decay "${DECAY:-6000}" --seed 17 --steps "${DECAY:-6000}"
 

@@ -20,8 +20,8 @@ mkdir -p "$OUT/decay"
 npeg train "${common[@]}" --out "$OUT/decay" --lr 7e-4 --decay 11000 --seed 14 --steps 24546
 
 # The rest: a filter fitted alone, convolutions turned to 8-bit integers, then all trained on with them.
-python runs/fit_filter.py "$OUT/decay/checkpoint.pt" "$IMAGES" "$OUT/filter.safetensors" --kernels 3
-python runs/to_eight_bits.py "$OUT/filter.safetensors" "$IMAGES" "$OUT/eight-bits.safetensors"
+python -m npeg.training.steps.fit_filter "$OUT/decay/checkpoint.pt" "$IMAGES" "$OUT/filter.safetensors" --kernels 3
+python -m npeg.training.steps.to_eight_bits "$OUT/filter.safetensors" "$IMAGES" "$OUT/eight-bits.safetensors"
 npeg train "${common[@]}" --out "$OUT/eight-bits" --resume "$OUT/eight-bits.safetensors" \
     --crop 320 --batch 6 --lr 4e-4 --decay "${DECAY:-5000}" --seed 15 --steps "${DECAY:-5000}"
 npeg export "$OUT/eight-bits/checkpoint.pt" --images "$IMAGES" --fit 64 --out npeg/models/sixth

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from npeg.teaching.losses import original
 from npeg.teaching.session import BATCH, Session
-from npeg.training.winograd import use_winograd
+from npeg.training.networks.winograd import use_winograd
 
 ROW = 250  # batches averaged in one row of the curve
 TEST_IMAGES = 10_000

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from .. import networks
 from ..codec import TUNE, TUNES
-from .entropy_model import TABLES
-from .layers import full_precision
-from .model import Codec, anchor_mask, distortion_weight
-from .transforms import STRIDE, channel_counts
+from .networks.entropy_model import TABLES
+from .networks.layers import full_precision
+from .networks.model import Codec, anchor_mask, distortion_weight
+from .networks.transforms import STRIDE, channel_counts
 
 # Shares of the projected error that luma and chroma are corrected by: runs/correction.py.
 LUMA_STEP, CHROMA_STEP = 1.05, 1.2

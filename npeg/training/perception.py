@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..bench.metrics import ssim, ssimulacra2
-from .layers import full_precision
+from .networks.layers import full_precision
 
 TINY = 1e-18  # keeps the root of a mean of fourth powers differentiable; 1e-10 costs points
 MSE_SHARE, SSIMULACRA2_SHARE, MS_SSIM_SHARE = 0.3, 0.55, 0.15  # of what errors cost

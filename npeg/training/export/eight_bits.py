@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from .layers import Centred, fold
-from .layout import channels_first, channels_last
-from .model import Codec
-from .pairs import (
+from ..networks.layers import Centred, fold
+from ..networks.layout import channels_first, channels_last
+from ..networks.model import Codec
+from ..networks.pairs import (
     RANGE,
     EightBitConvolution,
     EightBitPair,
@@ -25,8 +25,8 @@ from .pairs import (
     integers,
     weight_units,
 )
-from .transforms import Analysis, Synthesis
-from .winograd import use_products
+from ..networks.transforms import Analysis, Synthesis
+from ..networks.winograd import use_products
 
 STEPS_TRIED = 10  # each 0.7 of the one before, from one that clips nothing on
 SAMPLED = 1 << 20  # activations that a step is found from

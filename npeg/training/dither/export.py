@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..dither.context import Weights
-from ..errors import InputError
-from ..training.data import Pixels, load_images
-from ..training.export import write_graph
+from ...dither.context import Weights
+from ...errors import InputError
+from ...teaching.network import Autoencoder
+from ..data import Pixels, load_images
+from ..export.export import write_graph
 from . import context_fit
-from .network import Autoencoder
 from .photographs import load_checkpoint
 from .strided import STRIDE, StridedAutoencoder
 

@@ -1,7 +1,7 @@
 """Make a trained network wider or deeper, so that training goes on from what it has learned.
 
-python runs/reshape.py CHECKPOINT OUT.safetensors hyper_width=192 hyper_latents=128
-python runs/reshape.py CHECKPOINT OUT.safetensors pairs=6,2,3 --codec restorer
+python -m npeg.training.steps.reshape CHECKPOINT OUT.safetensors hyper_width=192 hyper_latents=128
+python -m npeg.training.steps.reshape CHECKPOINT OUT.safetensors pairs=6,2,3 --codec restorer
 
 Sizes not named stay. What was there computes what it did: it does not see new channels, and new
 residual pairs, behind the old ones, begin without effect. Fewer pairs or channels: the last ones
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from npeg.training import checkpoint, restorer
-from npeg.training.model import Codec
-from npeg.training.transforms import Architecture
+from npeg.training.networks.model import Codec
+from npeg.training.networks.transforms import Architecture
 
 HALVES = ("context.mix.0.weight",)  # their inputs are two halves that widen each
 

@@ -21,25 +21,26 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from ..codec import symbols_of
-from ..container import LEVELS
-from ..entropy import (
+from ...codec import symbols_of
+from ...container import LEVELS
+from ...entropy import (
     LOW_BITS,
     MAGNITUDE_OF_TOKEN,
     TOKEN_OF_MAGNITUDE,
     TOKENS,
     quantize_probabilities,
 )
-from ..networks import Model, thread_count
-from . import correction, layout
-from .adaptive_filter import PATCH
-from .codec import PAD
-from .data import Pixels, draw_batch
+from ...networks import Model, thread_count
+from .. import correction
+from ..codec import PAD
+from ..data import Pixels, draw_batch
+from ..networks import layout
+from ..networks.adaptive_filter import PATCH
+from ..networks.entropy_model import TABLES
+from ..networks.layers import fold
+from ..networks.model import Codec, distortion_weight
+from ..networks.transforms import DETAIL, STEP, Architecture
 from .eight_bits import constant, for_export, to_eight_bits, zero_point
-from .entropy_model import TABLES
-from .layers import fold
-from .model import Codec, distortion_weight
-from .transforms import DETAIL, STEP, Architecture
 
 Floats = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ...errors import InputError
 from .layers import pointwise
 
 BLOCK = 8  # channels come in multiples of the transforms' vectors

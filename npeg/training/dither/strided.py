@@ -13,7 +13,7 @@ file keeps the first planes.
 import torch
 from torch import Tensor, nn
 
-from .network import binarize, soften
+from ...teaching.network import binarize, soften
 
 STRIDE = 8
 PLANES = 96

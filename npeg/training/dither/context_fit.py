@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ..dither.context import KINDS, MARGIN, UNIT, Pass, Weights, passes, sum_features
-from ..errors import InputError
+from ...dither.context import KINDS, MARGIN, UNIT, Pass, Weights, passes, sum_features
+from ...errors import InputError
 
 Bits = NDArray[np.uint8]
 Floats = NDArray[np.float64]

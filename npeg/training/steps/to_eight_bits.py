@@ -1,6 +1,6 @@
 """Turn a trained network's convolutions to 8-bit integers, to be trained on before the export.
 
-python runs/to_eight_bits.py CHECKPOINT IMAGES OUT.safetensors [--codec restorer]
+python -m npeg.training.steps.to_eight_bits CHECKPOINT IMAGES OUT.safetensors [--codec restorer]
 
 Train what comes out with `npeg train --resume`, falling to rate 0, and export it as it is.
 """
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from npeg.training import checkpoint, restorer
 from npeg.training.data import load_images
-from npeg.training.export import with_eight_bits
-from npeg.training.model import Codec
-from npeg.training.transforms import Architecture
+from npeg.training.export.export import with_eight_bits
+from npeg.training.networks.model import Codec
+from npeg.training.networks.transforms import Architecture
 
 IMAGES = 64
 

@@ -1,6 +1,6 @@
 """Give a trained network an adaptive filter behind its synthesis, fitted alone.
 
-python runs/fit_filter.py CHECKPOINT IMAGES OUT.safetensors --kernels 3
+python -m npeg.training.steps.fit_filter CHECKPOINT IMAGES OUT.safetensors --kernels 3
 
 Blocks of coded training images are gathered once; the filter then learns from them in a minute or
 two, as nothing before it changes. Train what comes out with `npeg train --resume`.
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from npeg.training import checkpoint, layout
-from npeg.training.adaptive_filter import AREA, PATCH, TAPS, AdaptiveFilter, convolve
+from npeg.training import checkpoint
 from npeg.training.data import draw_batch, load_images
-from npeg.training.model import Codec
-from npeg.training.transforms import Architecture
+from npeg.training.networks import layout
+from npeg.training.networks.adaptive_filter import AREA, PATCH, TAPS, AdaptiveFilter, convolve
+from npeg.training.networks.model import Codec
+from npeg.training.networks.transforms import Architecture
 
 CROP, DOWNSCALE = 256, 2.0
 QUALITIES = 8  # of each crop
@@ -36,6 +37,8 @@ def gather(codec: Codec, adaptive: AdaptiveFilter, images: Path, crops: int) -> 
     pixels = load_images(images, CROP, most=crops)
     generator = torch.Generator().manual_seed(0)
     rows = []
+    spread = adaptive.kernels.spread
+    assert isinstance(spread, Tensor)
     for number, image in enumerate(tqdm(pixels, desc="coding", unit="crop")):
         t = (torch.arange(QUALITIES) + torch.rand(QUALITIES, generator=generator)) / QUALITIES
         x, _ = draw_batch([image], CROP, 1, seed=0, step=number, max_downscale=DOWNSCALE)
@@ -45,7 +48,7 @@ def gather(codec: Codec, adaptive: AdaptiveFilter, images: Path, crops: int) -> 
             adaptive.blocks_of_luma(layout.unshuffle(values, PATCH))
             for values in (x_hat, x - x_hat)
         )
-        by_tap = convolve(luma, adaptive.kernels.spread).view(QUALITIES, len(TAPS), AREA, -1)
+        by_tap = convolve(luma, spread).view(QUALITIES, len(TAPS), AREA, -1)
         activity = adaptive.activity(luma).flatten(2)
         for k in range(QUALITIES):
             some = torch.randperm(by_tap.shape[-1], generator=generator)[:SAMPLED]
@@ -105,6 +108,7 @@ def main() -> None:
     adaptive = whole.g_s.filter
     assert adaptive is not None
     torch.nn.init.normal_(adaptive.first.weight, std=0.5)  # kinks where activities are
+    assert adaptive.first.bias is not None
     torch.nn.init.normal_(adaptive.first.bias)
     torch.nn.init.normal_(adaptive.second.weight, std=0.01)
     fit(adaptive, gather(codec, adaptive, args.images, args.crops), args.steps)

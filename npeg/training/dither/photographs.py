@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..training import loop
-from ..training.checkpoint import read_state
-from ..training.data import Pixels, draw_sample
-from ..training.loop import Settings, first_state, learning_rate, prepare, psnr_db
-from .network import binarize
+from ...teaching.network import binarize
+from .. import loop
+from ..checkpoint import read_state
+from ..data import Pixels, draw_sample
+from ..loop import Settings, first_state, learning_rate, prepare, psnr_db
 from .strided import STRIDE, StridedAutoencoder, noisy_code, planes_of
 
 FORMAT = "strided teaching autoencoder"
