@@ -29,7 +29,7 @@ MAX_SYMBOL = entropy.MAX_MAGNITUDE
 EFFORTS = (0, 1)  # 0: one pass; 1: then symbols are corrected by what the decoder makes of them
 EFFORT = 1
 # What an error counts in the correction: times that chroma's does, and how a pixel's does by the
-# slopes around it, (slope + 16)^-masking. Chosen on validation images: runs/correction.py.
+# slopes around it, (slope + 16)^-masking. Chosen on validation images: studies/2026-11-correction.
 TUNES = {"psnr": (1.3, 0.0), "clean": (2.0, 0.5)}
 TUNE = "psnr"
 

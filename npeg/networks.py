@@ -22,7 +22,7 @@ MODELS = {6: "sixth", 7: "seventh"}  # model id -> folder below models/
 WITHDRAWN = {1, 2, 3, 4, 5}  # previews that were never released
 DEFAULT_MODEL = 7
 # A latent is coded as 0 and not as 1 if it is less than 1/2 + DEAD_ZONE_PER_BIT * (bits saved -
-# DEAD_ZONE_FREE_BITS) from its mean. Chosen on validation images: runs/dead_zone.py.
+# DEAD_ZONE_FREE_BITS) from its mean. Chosen on validation images: studies/2026-11-dead-zone.
 DEAD_ZONE_PER_BIT, DEAD_ZONE_FREE_BITS = 0.03, 2.0
 FOLDER = Path(__file__).parent / "models"
 

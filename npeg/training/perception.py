@@ -27,7 +27,7 @@ class Slope(NamedTuple):
 
     Along the rate-distortion curve of a trained codec rate and distortion trade at dR/dt = -lambda
     dD/dt. With that lambda a measure asks for about the rate that the codec spends already.
-    Fitted by runs/slopes.py.
+    Fitted by recipes/slopes.py.
     """
 
     a: float
