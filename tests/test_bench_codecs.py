@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from skimage import data
 
-from npeg.bench.bdrate import bd_rate
 from npeg.bench.codecs import BUILT_IN, codec_names, find_codec, jpeg, jpeg_xl, video
-from npeg.bench.measure import verify
 from npeg.bench.metrics import psnr_db
+from npeg.bench.metrics.bdrate import bd_rate
+from npeg.bench.run.measure import verify
 from npeg.errors import FormatError, InputError, NpegError
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"

@@ -15,7 +15,7 @@ from conftest import cpu_seconds, environment, tree
 from PIL import Image
 
 import npeg
-from npeg import cli, codec, files, networks
+from npeg import cli, codec, jobs, networks
 
 KEYS = ["input", "output", "size_bytes", "rate_bpp", "width", "height", "quality", "seconds"]
 
@@ -183,7 +183,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path):
     output = tmp_path / "x"
     output.write_bytes(b"precious")
     with pytest.raises(npeg.NpegError, match="-f overwrites it"):
-        files.write(str(output), b"new", force=False)
+        jobs.write(str(output), b"new", force=False)
     assert output.read_bytes() == b"precious"
 
 

@@ -21,11 +21,11 @@ from npeg.training.correction import (  # noqa: E402
     corrected,
     visibility,
 )
-from npeg.training.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
-from npeg.training.export import export  # noqa: E402
-from npeg.training.layers import Centre, LinearTransform, fold  # noqa: E402
-from npeg.training.model import Codec, anchor_mask, distortion_weight  # noqa: E402
-from npeg.training.transforms import Architecture  # noqa: E402
+from npeg.training.export.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
+from npeg.training.export.export import export  # noqa: E402
+from npeg.training.networks.layers import Centre, LinearTransform, fold  # noqa: E402
+from npeg.training.networks.model import Codec, anchor_mask, distortion_weight  # noqa: E402
+from npeg.training.networks.transforms import Architecture  # noqa: E402
 
 LEVEL = 120
 SMALL = {"analysis_width": 16, "synthesis_width": 24, "analysis_pairs": 2, "synthesis_pairs": 1}

@@ -15,8 +15,8 @@ from .checkpoint import about_codec, load_checkpoint
 from .correction import corrected
 from .data import Pixels, draw_batch, draw_noise
 from .loop import ALONE, Group, first_state, join_group, prepare, psnr_db
-from .model import Codec, distortion_weight
-from .transforms import STRIDE, Architecture
+from .networks.model import Codec, distortion_weight
+from .networks.transforms import STRIDE, Architecture
 
 PAD = 64  # images are padded to multiples of the hyper-latents' stride
 WEIGHT_EXPONENT = -0.3

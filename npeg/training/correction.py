@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..encoder_rule import FREE_BITS, Tune, weigh
-from .entropy_model import TABLES
-from .layers import full_precision
-from .model import Codec, anchor_mask, distortion_weight
-from .transforms import STRIDE, channel_counts
+from .networks.entropy_model import TABLES
+from .networks.layers import full_precision
+from .networks.model import Codec, anchor_mask, distortion_weight
+from .networks.transforms import STRIDE, channel_counts
 
-# Shares of the projected error that luma and chroma are corrected by: runs/correction.py.
+# Shares of the projected error that luma and chroma are corrected by: studies/2026-11-correction.
 LUMA_STEP, CHROMA_STEP = 1.05, 1.2
 EDGE = 16.0  # levels: slopes well below mask nothing
 BLOCKS = 2.0  # power by which masking counts between blocks, of that within them

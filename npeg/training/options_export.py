@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
         return _export_dither(args)
     from .checkpoint import load_checkpoint, save_weights
     from .data import load_images
-    from .export import export
-    from .model import Codec
-    from .transforms import Architecture
+    from .export.export import export
+    from .networks.model import Codec
+    from .networks.transforms import Architecture
 
     state = load_checkpoint(args.checkpoint)
     codec = Codec(Architecture(**state["arch"]))
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export_dither(args: argparse.Namespace) -> int:
-    from ..teaching.export import export
+    from .dither.export import export
 
     if args.images is None or args.weights:
         raise InputError(f"{args.codec} needs --images to fit its contexts to, and no --weights")
