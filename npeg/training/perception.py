@@ -17,7 +17,7 @@ from ..bench.metrics import ssim, ssimulacra2
 from .networks.layers import full_precision
 
 TINY = 1e-18  # keeps the root of a mean of fourth powers differentiable; 1e-10 costs points
-MSE_SHARE, SSIMULACRA2_SHARE, MS_SSIM_SHARE = 0.3, 0.55, 0.15  # of what errors cost
+MSE_SHARE, SSIMULACRA2_SHARE, MS_SSIM_SHARE = 0.2, 0.65, 0.15  # of what errors cost
 SMALLEST_CROP = ssim.SMALLEST_SIDE + 1
 LUMA = (0.299, 0.587, 0.114)
 
