@@ -282,7 +282,8 @@ def test_all_pictures_are_at_the_same_place_and_flip(asked):
     assert boxes[0] == boxes[1] == boxes[2]
     body.send_keys("s")
     assert seen() == ["Left", "Original", "Right"]
-    body.send_keys("s", "+")
+    body.send_keys("s", "+", "+")
+    assert find(asked, "output").text in ("4×", "8×", "16×", "32×")
     scales = {
         image.value_of_css_property("transform").split("(")[1].split(",")[0]
         for image in asked.find_elements("css selector", ".panel img")

@@ -39,8 +39,8 @@ class BlindViewer extends Viewer {
     for (const choice of root.querySelectorAll("[data-show]")) {
       choice.onclick = () => this.choose(choice.dataset.show);
     }
-    find(".in").onclick = () => this.zoom(this.scale * 2);
-    find(".out").onclick = () => this.zoom(this.scale / 2);
+    find(".in").onclick = () => this.step(1);
+    find(".out").onclick = () => this.step(-1);
     find(".fit").onclick = () => this.zoom(this.fit);
   }
 
@@ -115,6 +115,13 @@ class BlindViewer extends Viewer {
     this.stage.classList.toggle("zoomed", !this.isFit());
     this.output.textContent =
       this.scale < 1 ? `${Math.round(100 * this.scale)} %` : `${+this.scale.toFixed(1)}×`;
+  }
+
+  // Zoom to the next power of two, so that pixels are shown as they are, or as whole squares.
+  step(direction) {
+    const power = Math.log2(this.scale);
+    const next = direction > 0 ? Math.floor(power + 1.001) : Math.ceil(power - 1.001);
+    this.zoom(2 ** next);
   }
 
   position(event) {
@@ -211,9 +218,9 @@ const KEYS = {
   ArrowRight: () => viewer.choose("right"),
   " ": () => viewer.flip(),
   s: () => viewer.choose(viewer.shown === "all" ? viewer.flipped : "all"),
-  "+": () => viewer.zoom(viewer.scale * 2),
-  "=": () => viewer.zoom(viewer.scale * 2),
-  "-": () => viewer.zoom(viewer.scale / 2),
+  "+": () => viewer.step(1),
+  "=": () => viewer.step(1),
+  "-": () => viewer.step(-1),
   0: () => viewer.zoom(viewer.fit),
   Backspace: () => go(current - 1),
 };
