@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from skimage import data
 from test_bench_page import browser, find  # noqa: F401
 
+from npeg import cli
 from npeg.bench.blind import COLUMNS, KEY, make_comparison
 from npeg.bench.codecs import find_codec
 from npeg.bench.ladder import TOLERANCE, Ladder, equal_pair
@@ -17,6 +19,7 @@ from npeg.bench.preference import Answer, count_lines, counts, read_answers, rea
 from npeg.cli import main
 from npeg.errors import InputError
 
+DOCS = Path(__file__).parents[1] / "docs" / "blind.md"
 CODECS = ("npeg", "avif", "webp")
 RATES = (0.5, 1.2)
 
@@ -219,6 +222,13 @@ def test_answers_that_cannot_be_counted_give_one_line(tmp_path, text, message):
     (tmp_path / "answers.tsv").write_text(text)
     with pytest.raises(InputError, match=re.escape(message)):
         read_answers(read_key(tmp_path), tmp_path / "answers.tsv")
+
+
+def test_the_commands_of_the_page_of_docs_are_ones_that_the_parser_takes():
+    commands = re.findall(r"^    npeg (bench .*)$", DOCS.read_text(), re.M)
+    assert len(commands) == 2
+    for command in commands:
+        assert cli._parser(command.split()).parse_args(command.split()).blind
 
 
 def test_bad_arguments_give_one_line(photos, tmp_path, capsys):

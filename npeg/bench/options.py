@@ -214,12 +214,13 @@ def _count_blind(args: Namespace) -> int:
     from npeg.bench.preference import count_lines, counts, read_answers, read_key, write_counts
 
     key = read_key(args.blind)
-    rows = counts([answer for path in args.answers for answer in read_answers(key, path)])
+    people = list(dict.fromkeys(args.answers))
+    rows = counts([answer for path in people for answer in read_answers(key, path)])
     if not rows:
         raise InputError("no answers to count")
     print(*count_lines(key.first, rows), sep="\n")
     path = args.blind / "preferences.tsv"
-    print(f"wrote {write_counts(key, len(args.answers), rows, path)}")
+    print(f"wrote {write_counts(key, len(people), rows, path)}")
     return 0
 
 

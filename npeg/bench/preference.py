@@ -188,7 +188,7 @@ def _read_rows(path: Path, columns: Sequence[str]) -> tuple[dict[str, str], list
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{path}: found no text that can be read") from None
-    notes = {}
+    notes: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.removeprefix("# ").partition(": ")
         if line.startswith("# ") and colon:
