@@ -76,6 +76,20 @@ def test_a_busy_place_tells_more_than_a_calm_one():
     assert 10 < bits[:, 98:].mean() - bits[:, :90].mean() < 41
 
 
+def test_means_of_a_flat_place_are_exact_beside_a_busy_one():
+    """Running sums are not: they gave negative variances, and a logarithm that is no number."""
+    plane = np.zeros((9, 400))
+    plane[:, :200] = np.random.default_rng(0).normal(0, 1e4, (9, 200))
+    assert not iw._box(plane)[:, 202:].any()
+
+
+def test_ringing_in_a_flat_place_gives_a_number():
+    original, decoded = (np.full((192, 192, 3), 255, np.uint8) for _ in range(2))
+    original[:96, :96], decoded[:96, :96] = pair(96, 96, 30)
+    decoded[96:] -= np.random.default_rng(2).integers(0, 4, (96, 192, 3), np.uint8)
+    assert 0 < iw_ssim(original, decoded) < iw_ssim(original, original) == 1
+
+
 def test_vmaf_neg_does_not_reward_contrast_that_was_added():
     plain, neg = installed("vmaf"), installed("vmaf-neg")
     original = (pair(97, 121)[0] * 0.6 + 50).astype(np.uint8)
