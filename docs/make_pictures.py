@@ -23,14 +23,14 @@ from skimage import data
 
 import npeg
 from npeg import codec, container, networks
-from npeg.bench.plots import STYLE
+from npeg.bench.report.plots import STYLE
 from npeg.dither import codec as dither_codec
 from npeg.dither import coder, context
 from npeg.dither import networks as dither_networks
 from npeg.teaching.network import Autoencoder, binarize, soften
 
 HERE = Path(__file__).parent
-RUNS = HERE.parent / "runs"
+RESULTS, RECIPES = HERE.parent / "results", HERE.parent / "recipes"
 NOISES = ("weak", "strong")  # teaching-weak.safetensors: an epoch; teaching-strong: five
 GOAL = 0.0008  # the loss that its authors named
 SHOWN = (slice(40, 136), slice(230, 358))  # rows and columns of the coffee, for the planes
@@ -139,7 +139,7 @@ def draw_noise(photo: Pixels) -> Numbers:
     shown = [("the image", enlarge(photo[SHOWN], 2))]
     for name in NOISES:
         network = Autoencoder().eval()
-        network.load_state_dict(load_file(RUNS / f"teaching-{name}.safetensors"))
+        network.load_state_dict(load_file(RECIPES / f"teaching-{name}.safetensors"))
         numbers |= {f"{name} {key}": value for key, value in judge(network, photo).items()}
         planes = code_of(network, photo[SHOWN])
         busiest = np.argsort(-planes.var((1, 2)))[:48:4]
@@ -156,7 +156,7 @@ def draw_curves() -> Numbers:
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
         for name in NOISES:
-            rows = np.loadtxt(RUNS / f"teaching-{name}.tsv", skiprows=1)
+            rows = np.loadtxt(RESULTS / f"teaching-{name}.tsv", skiprows=1)
             loss = rows[:, 3]
             (line,) = axes.plot(rows[:, 2], loss)
             label = {"weak": "0.1, 0.3, 1, 5, then 15", "strong": "15 from the start"}[name]

@@ -29,7 +29,7 @@ def encode(
     size: int | None = None,
     psnr: float | None = None,
     effort: int = 1,
-    tune: str = "psnr",
+    tune: str = "visual",
     codec: str = "npeg",
 ) -> bytes:
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
@@ -43,7 +43,7 @@ def encode(
         size: instead of quality: at most this many bytes.
         psnr: instead of quality: the smallest file of at least this RGB PSNR in dB.
         effort: 0, or 1 for a smaller file at equal quality in over twice the time.
-        tune: psnr, or clean: errors count more in flat places and in colour, at effort 1.
+        tune: visual for the smallest file that looks as good, psnr for the least squared error.
         codec: npeg, or a binary autoencoder of the teaching program: dither (one rate, whatever
             the quality) or dither8; these take no targets.
 

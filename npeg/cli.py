@@ -20,9 +20,9 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import __version__, decode, encode, files, image_files, info
+from . import __version__, decode, encode, image_files, info, jobs
 from .errors import InputError, LimitError, NpegError
-from .files import STREAM, Job, Outcome, Record
+from .jobs import STREAM, Job, Outcome, Record
 
 if TYPE_CHECKING:
     from .container import Header
@@ -81,15 +81,15 @@ def _one_line(text: str) -> str:
 
 def _run(work: Callable[..., Record], kind: Kind, args: argparse.Namespace) -> int:
     """Do one job for each input, report each in one line, return the exit status."""
-    jobs = files.plan(args.inputs, args.out, kind.extensions, kind.suffix, args.force)
-    to_stdout = any(job.output == STREAM for job in jobs)
+    planned = jobs.plan(args.inputs, args.out, kind.extensions, kind.suffix, args.force)
+    to_stdout = any(job.output == STREAM for job in planned)
     if to_stdout and sys.stdout.isatty():
         raise InputError("found a terminal as standard output, expected a pipe or -o OUT")
     stream = sys.stderr if to_stdout else sys.stdout
     failed = False
-    with _progress(len(jobs), args.quiet) as bar:
+    with _progress(len(planned), args.quiet) as bar:
         say = bar.write if bar else print
-        for outcome in files.run(partial(work, args), jobs, args.jobs):
+        for outcome in jobs.run(partial(work, args), planned, args.jobs):
             for line in _complaints(outcome, args.quiet):
                 say(line, file=sys.stderr)
             if outcome.record and (args.json or not args.quiet):
@@ -129,10 +129,10 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
         raise InputError(f"found a tune for {args.codec}, which has one: leave --tune out")
     quality = 75.0 if args.quality is None else args.quality
     effort = 1 if args.effort is None else args.effort
-    choices = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr, "tune": args.tune or "psnr"}
-    with files.open_source(job.source) as file, image_files.open_image(file) as image:
+    choices = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr, "tune": args.tune or "visual"}
+    with jobs.open_source(job.source) as file, image_files.open_image(file) as image:
         data = encode(image, quality, **choices, effort=effort, codec=args.codec)
-    files.write(job.output, data, args.force)
+    jobs.write(job.output, data, args.force)
     return _record(job, _read_header(data), len(data), start)
 
 
@@ -145,7 +145,7 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
         from .enhance import enhance
 
         pixels = enhance(pixels, args.enhance, args.strength)
-    files.write(job.output, image_files.image_file(pixels, image_format), args.force)
+    jobs.write(job.output, image_files.image_file(pixels, image_format), args.force)
     return _record(job, header, len(data), start)
 
 
@@ -167,9 +167,9 @@ def _enhance_file(args: argparse.Namespace, job: Job) -> Record:
     start = time.perf_counter()
     image_format = image_files.image_format(job.output)
     strength = find_method(args.method).strength(args.strength)
-    with files.open_source(job.source) as file, image_files.open_image(file) as image:
+    with jobs.open_source(job.source) as file, image_files.open_image(file) as image:
         pixels = enhance(to_pixels(image), args.method, args.strength)
-    files.write(job.output, image_files.image_file(pixels, image_format), args.force)
+    jobs.write(job.output, image_files.image_file(pixels, image_format), args.force)
     return {
         "input": job.source,
         "output": job.output,
@@ -276,7 +276,7 @@ def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
     """Read a .npeg file, no further than a file with such a header can be long."""
     from .container import HEADER_SIZE
 
-    with files.open_source(source) as file:
+    with jobs.open_source(source) as file:
         parts = [file.read(HEADER_SIZE)]  # a dither file's header has no more bytes
         header = _read_header(parts[0])
         left = header.most_bytes + METADATA_BYTES
@@ -341,8 +341,8 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     add("--psnr", type=_positive, metavar="DB", help="smallest file of at least DB RGB PSNR")
     text = "0: in one pass; 1: smaller files in over twice the time (default 1)"
     parser.add_argument("-e", "--effort", type=int, choices=(0, 1), help=text)
-    text = "psnr: smallest at equal PSNR; clean: less ringing beside edges, truer colours"
-    parser.add_argument("--tune", choices=("psnr", "clean"), help=f"{text} (default psnr)")
+    text = "visual: smallest that looks as good; psnr: smallest at equal PSNR, to be measured by"
+    parser.add_argument("--tune", choices=("visual", "psnr"), help=f"{text} (default visual)")
     _add_switches(parser)
     parser.set_defaults(
         run=partial(_run, _encode_file, Kind(image_files.PICTURES, ".npeg", _job_text))

@@ -16,6 +16,17 @@ from numpy.typing import NDArray
 
 from . import container, entropy, networks
 from .container import Header
+from .encoder_rule import (
+    EFFORT,
+    TUNE,
+    Tune,
+    cheapest,
+    check_effort,
+    find_tune,
+    round_to_symbols,
+    thresholds,
+    weigh,
+)
 from .errors import InputError
 from .networks import Model
 
@@ -26,12 +37,6 @@ REACH = 80  # pixels around a part of the picture that can change it in the synt
 AT_ONCE = 3 << 19  # pixels up to which the synthesis runs on the whole picture, without halos
 TILE = 1024  # side of the tiles of larger pictures
 MAX_SYMBOL = entropy.MAX_MAGNITUDE
-EFFORTS = (0, 1)  # 0: one pass; 1: then symbols are corrected by what the decoder makes of them
-EFFORT = 1
-# What an error counts in the correction: times that chroma's does, and how a pixel's does by the
-# slopes around it, (slope + 16)^-masking. Chosen on validation images: runs/correction.py.
-TUNES = {"psnr": (1.3, 0.0), "clean": (2.0, 0.5)}
-TUNE = "psnr"
 
 T = TypeVar("T", bound=np.generic)
 Pixels = NDArray[np.uint8]
@@ -67,15 +72,15 @@ def encode_pixels(
         tile_size: side of the independently coded tiles in pixels, a multiple of 64; None takes
             one tile where the synthesis runs at once, else 1024.
         effort: 0, or 1 for a smaller file at equal quality in over twice the time.
-        tune: psnr, or clean, by which errors count more in flat places and in colour.
+        tune: visual for the smallest file that looks the same, psnr for the least squared error.
 
     Returns:
         The bytes of the file.
 
     Raises:
         LimitError: the image is too large.
-        InputError: not such an array, the level or the effort is out of range, there is no such
-            tune, or another than the default at effort 0.
+        InputError: not such an array, the level or the effort is out of range, or there is no
+            such tune.
     """
     return _encode(pixels, level, tile_size, effort, tune)[0]
 
@@ -137,7 +142,7 @@ def tiles_of(header: Header) -> Iterator[Tile]:
             yield Tile(top, bottom, left, right)
 
 
-def _header_for(pixels: Pixels, level: int, tile_size: int | None) -> Header:
+def _header_for(pixels: Pixels, level: int, tile_size: int | None, model_id: int) -> Header:
     grey_or_rgb = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
     if pixels.dtype != np.uint8 or not grey_or_rgb or not pixels.size:
         raise InputError(f"pixels are {pixels.dtype} {pixels.shape}, expected uint8 (H, W[, 3])")
@@ -146,7 +151,7 @@ def _header_for(pixels: Pixels, level: int, tile_size: int | None) -> Header:
     height, width = pixels.shape[:2]
     container.check_size(width, height)
     return Header(
-        model_id=networks.DEFAULT_MODEL,
+        model_id=model_id,
         level=level,
         width=width,
         height=height,
@@ -166,37 +171,33 @@ def _encode(
     pixels: Pixels, level: int, tile_size: int | None, effort: int, tune: str
 ) -> tuple[bytes, Header, list[Float]]:
     """Return the file, its header and the decoded latents of each tile."""
-    header = _header_for(pixels, level, tile_size)
-    if effort not in EFFORTS:
-        raise InputError(f"effort is {effort!r}, expected {EFFORTS[0]} to {EFFORTS[-1]}")
-    if tune not in TUNES:
-        raise InputError(f"tune is {tune!r}, expected {' or '.join(TUNES)}")
-    if not effort and tune != TUNE:
-        raise InputError(f"tune {tune} needs effort 1: one pass has nothing to tune")
+    rule = find_tune(tune)
+    check_effort(effort)
+    header = _header_for(pixels, level, tile_size, rule.model_id)
     model = networks.load(header.model_id)
     payloads, latents = [], []
-    for tile in _quantise(model, pixels, header, effort, tune):
+    for tile in _quantise(model, pixels, header, effort, rule):
         payloads.append(_code_tile(model, tile, level))
         latents.append(tile.y_hat)
     return container.write(header, payloads), header, latents
 
 
 def _quantise(
-    model: Model, pixels: Pixels, header: Header, effort: int, tune: str = TUNE
+    model: Model, pixels: Pixels, header: Header, effort: int, tune: Tune
 ) -> Iterator[Quantised]:
     """Yield what is coded of each tile of an image; none is kept longer than it is needed."""
     rgb = pixels if header.channels == 3 else np.repeat(pixels[..., None], 3, axis=2)
     places, level = list(tiles_of(header)), header.level
     analysed = (_analyse(model, rgb, place, level) for place in places)
     if not effort:
-        yield from (_quantise_tile(model, y, z, level) for y, z in analysed)
+        yield from (_quantise_tile(model, y, z, level, tune) for y, z in analysed)
         return
-    tiles = [_quantise_tile(model, y, z, level) for y, z in analysed]
+    tiles = [_quantise_tile(model, y, z, level, tune) for y, z in analysed]
     decoded = synthesise(model, [tile.y_hat for tile in tiles], places, header)
     tiles.reverse()
     for place in places:
         estimates = _latent_error(model, rgb, decoded, place, level, tune)
-        yield _correct_tile(model, tiles.pop(), estimates, level)
+        yield _correct_tile(model, tiles.pop(), estimates, level, tune)
 
 
 def _to_pixels(model: Model, latents: list[Float], header: Header) -> Pixels:
@@ -231,23 +232,23 @@ def _code_tile(model: Model, tile: Quantised, level: int) -> bytes:
     return entropy.encode(groups, model.tables)
 
 
-def _quantise_tile(model: Model, y: Float, z: Float, level: int) -> Quantised:
+def _quantise_tile(model: Model, y: Float, z: Float, level: int, tune: Tune) -> Quantised:
     """Quantise a tile's y (M, h, w) and z (Z, h/4, w/4): anchors first, then the rest."""
     z_hat = np.clip(np.rint(z), -MAX_SYMBOL, MAX_SYMBOL)
     indexes = _crop(model.scale_indexes(z_hat, level), y.shape[1:])
-    thresholds = model.thresholds[indexes]
+    limits = thresholds(model, tune)[indexes]
     anchor = _checkerboard(y.shape[1:])
     psi, means, steps = _crop_all(model.anchor_means(z_hat, level), y.shape[1:])
-    symbols = _round((y - means) / steps, thresholds) * anchor
+    symbols = round_to_symbols((y - means) / steps, limits) * anchor
     anchors = (symbols * steps + means) * anchor
     new = model.context_means(psi, anchors, level)
-    others = _round((y - new) / steps, thresholds) * ~anchor
+    others = round_to_symbols((y - new) / steps, limits) * ~anchor
     y_hat = np.where(anchor, anchors, others * steps + new)
     return Quantised(y, z_hat, indexes, psi, steps, means, symbols + others, y_hat)
 
 
 def _latent_error(
-    model: Model, rgb: Pixels, decoded: Pixels, tile: Tile, level: int, tune: str
+    model: Model, rgb: Pixels, decoded: Pixels, tile: Tile, level: int, tune: Tune
 ) -> tuple[Float, Float]:
     """Return by how much a tile's latents are off and what that weighs; see the model's method."""
     height, width = tile.bottom - tile.top, tile.right - tile.left
@@ -258,44 +259,23 @@ def _latent_error(
     pixels = np.pad(wanted, padding, mode="edge")
     known = pixels.copy()  # beyond the picture there is no error
     known[:height, :width] = found
-    return model.latent_error(pixels, known, level, *TUNES[tune])
+    return model.latent_error(pixels, known, level, tune.chroma, tune.masking)
 
 
 def _correct_tile(
-    model: Model, tile: Quantised, estimates: tuple[Float, Float], level: int
+    model: Model, tile: Quantised, estimates: tuple[Float, Float], level: int, tune: Tune
 ) -> Quantised:
     """Choose the symbols anew by rate and distortion, around latents without their error (RDOQ)."""
     error, weight = estimates
     wanted, steps = tile.y_hat + error, tile.steps
-    weight = weight * np.square(steps)
+    weight = weigh(tune, weight, steps)
     anchor = _checkerboard(wanted.shape[1:])
-    symbols = _cheapest(model, (wanted - tile.means) / steps, tile.indexes, weight) * anchor
+    symbols = cheapest(model, (wanted - tile.means) / steps, tile.indexes, weight) * anchor
     anchors = (symbols * steps + tile.means) * anchor
     means = model.context_means(tile.psi, anchors, level)
-    others = _cheapest(model, (wanted - means) / steps, tile.indexes, weight) * ~anchor
+    others = cheapest(model, (wanted - means) / steps, tile.indexes, weight) * ~anchor
     y_hat = np.where(anchor, anchors, others * steps + means)
     return replace(tile, symbols=symbols + others, y_hat=y_hat)
-
-
-def _cheapest(model: Model, residual: Float, indexes: NDArray[np.uint8], weight: Float) -> Float:
-    """Return the symbols (M, h, w) of residuals: rounded, or one nearer to 0 where that costs less.
-
-    A symbol costs its bits + weight * (symbol - residual)^2.
-    """
-    chosen = np.zeros_like(residual)
-    places = np.flatnonzero((indexes >= model.first_coded) & (np.abs(residual) > 0.5))
-    r, row = residual.ravel()[places], indexes.ravel()[places]
-    magnitude = np.minimum(np.rint(np.abs(r)), MAX_SYMBOL).astype(np.int64)
-    w = weight.ravel()[places]
-
-    def cost(magnitude: NDArray[np.int64]) -> Float:
-        bits: Float = model.token_bits[row, entropy.TOKEN_OF_MAGNITUDE[magnitude]]
-        return bits + w * np.square(magnitude - np.abs(r))
-
-    smaller = np.maximum(magnitude - 1, 0)
-    best = np.where(cost(smaller) < cost(magnitude), smaller, magnitude)
-    chosen.ravel()[places] = np.copysign(best, r)
-    return chosen
 
 
 def _decode_tile(model: Model, payload: bytes, tile: Tile, level: int) -> Float:
@@ -331,15 +311,17 @@ def read_symbols(
     return z_hat, symbols, indexes
 
 
-def symbols_of(model: Model, pixels: Pixels, level: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+def symbols_of(
+    model: Model, pixels: Pixels, level: int, tune: Tune
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Return what the encoder would code of an image (H, W, 3) as one tile.
 
     Returns:
         (symbols, table indexes), flat: first those of z, then those of all latents.
     """
     side = -(-max(pixels.shape[:2]) // HYPER) * HYPER
-    header = Header(networks.DEFAULT_MODEL, level, pixels.shape[1], pixels.shape[0], tile_size=side)
-    (tile,) = _quantise(model, pixels, header, EFFORT)
+    header = Header(tune.model_id, level, pixels.shape[1], pixels.shape[0], tile_size=side)
+    (tile,) = _quantise(model, pixels, header, EFFORT, tune)
     return [
         (tile.z_hat.ravel(), _index_z(model, tile.z_hat.shape, level)),
         (tile.symbols.ravel(), tile.indexes.ravel()),
@@ -365,12 +347,6 @@ def synthesise(model: Model, latents: list[Float], tiles: list[Tile], header: He
             tile.top - top : tile.bottom - top, tile.left - left : tile.right - left
         ]
     return rgb
-
-
-def _round(residual: Float, thresholds: Float) -> Float:
-    """Return the symbols of latents less their means: whole numbers, but 0 up to the thresholds."""
-    symbols = np.rint(residual) * (np.abs(residual) > thresholds)
-    return np.clip(symbols, -MAX_SYMBOL, MAX_SYMBOL)
 
 
 def _checkerboard(shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -18,12 +18,9 @@ from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
 
-MODELS = {6: "sixth", 7: "seventh"}  # model id -> folder below models/
-WITHDRAWN = {1, 2, 3, 4, 5}  # previews that were never released
-DEFAULT_MODEL = 7
-# A latent is coded as 0 and not as 1 if it is less than 1/2 + DEAD_ZONE_PER_BIT * (bits saved -
-# DEAD_ZONE_FREE_BITS) from its mean. Chosen on validation images: runs/dead_zone.py.
-DEAD_ZONE_PER_BIT, DEAD_ZONE_FREE_BITS = 0.03, 2.0
+MODELS = {7: "seventh", 8: "eighth"}  # model id -> folder below models/
+WITHDRAWN = {1, 2, 3, 4, 5, 6}  # previews that were never released
+DEFAULT_MODEL = 8
 FOLDER = Path(__file__).parent / "models"
 
 Float = NDArray[np.float32]
@@ -107,15 +104,6 @@ class Model:
     def first_coded(self) -> int:
         """Latents whose table index is lower are not coded; their symbol is 0."""
         return int(self._entropy["first_coded"])
-
-    @cached_property
-    def thresholds(self) -> Float:
-        """How far from its mean a latent of each table must be for a symbol, (tables,)."""
-        bits = self.tables.token_bits
-        saved = bits[:, 1] - bits[:, 0] - DEAD_ZONE_FREE_BITS
-        thresholds = 0.5 + DEAD_ZONE_PER_BIT * saved.clip(0)
-        thresholds[: self.first_coded] = np.inf
-        return thresholds.astype(np.float32)
 
     @cached_property
     def token_bits(self) -> Float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from . import codec
 from .container import LEVELS
+from .encoder_rule import EFFORT, TUNE
 from .errors import InputError
 
 Pixels = NDArray[np.uint8]
@@ -30,8 +31,8 @@ def encode(
     bpp: float | None = None,
     size: int | None = None,
     psnr: float | None = None,
-    effort: int = codec.EFFORT,
-    tune: str = codec.TUNE,
+    effort: int = EFFORT,
+    tune: str = TUNE,
 ) -> bytes:
     """Encode pixels, (H, W, 3) or (H, W), at a quality or at the one target that is given.
 
@@ -56,9 +57,7 @@ def level_of(quality: float) -> int:
     return round(2 * quality)
 
 
-def encode_to_bpp(
-    pixels: Pixels, bpp: float, effort: int = codec.EFFORT, tune: str = codec.TUNE
-) -> bytes:
+def encode_to_bpp(pixels: Pixels, bpp: float, effort: int = EFFORT, tune: str = TUNE) -> bytes:
     """Return the file of the highest quality that has at most bpp bits a pixel."""
     count = pixels.shape[0] * pixels.shape[1]
     limit = _positive(bpp, "bpp") * count / 8
@@ -66,16 +65,14 @@ def encode_to_bpp(
 
 
 def encode_to_size(
-    pixels: Pixels, size_bytes: int, effort: int = codec.EFFORT, tune: str = codec.TUNE
+    pixels: Pixels, size_bytes: int, effort: int = EFFORT, tune: str = TUNE
 ) -> bytes:
     """Return the file of the highest quality that has at most size_bytes bytes."""
     limit = _positive(size_bytes, "size")
     return _largest_file(pixels, limit, lambda size: f"{size:.0f} bytes", effort, tune)
 
 
-def encode_to_psnr(
-    pixels: Pixels, psnr: float, effort: int = codec.EFFORT, tune: str = codec.TUNE
-) -> bytes:
+def encode_to_psnr(pixels: Pixels, psnr: float, effort: int = EFFORT, tune: str = TUNE) -> bytes:
     """Return the smallest file whose decoded image has at least this RGB PSNR in dB."""
     target = _positive(psnr, "psnr")
     file_at = cache(lambda level: codec.encode_pixels(pixels, level, effort=effort, tune=tune))

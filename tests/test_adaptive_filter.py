@@ -13,8 +13,9 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from npeg.training import layout  # noqa: E402
-from npeg.training.adaptive_filter import (  # noqa: E402
+from npeg.training.checkpoint import about_codec, load_checkpoint, save_weights  # noqa: E402
+from npeg.training.networks import layout  # noqa: E402
+from npeg.training.networks.adaptive_filter import (  # noqa: E402
     BLOCK,
     DIRECTIONS,
     PATCH,
@@ -24,11 +25,10 @@ from npeg.training.adaptive_filter import (  # noqa: E402
     Kernels,
     luma_of_patches,
 )
-from npeg.training.checkpoint import about_codec, load_checkpoint, save_weights  # noqa: E402
-from npeg.training.model import Codec  # noqa: E402
-from npeg.training.transforms import Architecture  # noqa: E402
+from npeg.training.networks.model import Codec  # noqa: E402
+from npeg.training.networks.transforms import Architecture  # noqa: E402
 
-SCRIPT = Path(__file__).parents[1] / "runs" / "fit_filter.py"
+STEP = "npeg.training.steps.fit_filter"
 SMALL = {"analysis_width": 8, "analysis_pairs": 1, "synthesis_width": 8, "synthesis_pairs": 1}
 FEW = {"latents": 16, "hyper_latents": 4, "hyper_width": 8, "scale_width": 4}
 
@@ -116,7 +116,7 @@ def test_a_fitted_filter_lowers_the_error_and_leaves_the_rest(tmp_path: Path) ->
     codec = Codec(Architecture(**SMALL, **FEW))
     about = about_codec({**SMALL, **FEW})
     save_weights(start, about | {"average": codec.state_dict()})
-    command = [sys.executable, SCRIPT, start, images, out, "--crops", "2", "--steps", "150"]
+    command = [sys.executable, "-m", STEP, start, images, out, "--crops", "2", "--steps", "150"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     (left,) = re.findall(r"is ([\d.]+) of what it was", told)
     assert float(left) < 0.98

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-RIVALS = Path(__file__).parents[1] / "runs" / "kodak.tsv"
+RIVALS = Path(__file__).parents[1] / "results" / "kodak.tsv"
 
 
 def kodak_mean(codec, quality):

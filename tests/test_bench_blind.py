@@ -11,11 +11,11 @@ from skimage import data
 from test_bench_page import browser, find  # noqa: F401
 
 from npeg import cli
-from npeg.bench.blind import COLUMNS, KEY, make_comparison
 from npeg.bench.codecs import find_codec
-from npeg.bench.ladder import TOLERANCE, Ladder, equal_pair
-from npeg.bench.photos import find_photos
-from npeg.bench.preference import Answer, count_lines, counts, read_answers, read_key
+from npeg.bench.report.blind import COLUMNS, KEY, make_comparison
+from npeg.bench.report.preference import Answer, count_lines, counts, read_answers, read_key
+from npeg.bench.run.ladder import TOLERANCE, Ladder, equal_pair
+from npeg.bench.run.photos import find_photos
 from npeg.cli import main
 from npeg.errors import InputError
 
@@ -241,7 +241,9 @@ def test_bad_arguments_give_one_line(photos, tmp_path, capsys):
     assert "png is lossless" in error_of(*blind, "--codecs", "npeg,png")
     assert "--rates has 'x', expected a number" in error_of(*blind, "--rates", "0.2,x")
     assert "rates must be above 0" in error_of(*blind, "--rates", "0", "--codecs", "npeg,webp")
-    assert "no pair of equal size" in error_of(*blind, "--rates", "90", "--codecs", "jpeg,webp")
+    assert "no pair could be made: astronaut.png at 90 bpp against" in error_of(
+        *blind, "--rates", "90", "--codecs", "jpeg,webp"
+    )
     assert "--blind needs --images" in error_of("--blind", tmp_path, "--list")
     assert "--answers needs --blind" in error_of("--answers", "a.tsv")
     assert "key.tsv: no such file" in error_of("--blind", tmp_path, "--answers", "a.tsv")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from skimage import data
 
-from npeg.bench.bdrate import bd_rate
 from npeg.bench.codecs import blocks, find_codec
 from npeg.bench.metrics import psnr_db
+from npeg.bench.metrics.bdrate import bd_rate
 from npeg.errors import FormatError, InputError, LimitError, NpegError
 
 BASES = {"dct": blocks.cosine_basis(), "dft": blocks.fourier_basis()}

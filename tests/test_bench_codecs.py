@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from skimage import data
 
-from npeg.bench.bdrate import bd_rate
 from npeg.bench.codecs import BUILT_IN, codec_names, find_codec, jpeg, jpeg_xl, video
-from npeg.bench.measure import verify
 from npeg.bench.metrics import psnr_db
+from npeg.bench.metrics.bdrate import bd_rate
+from npeg.bench.run.measure import verify
 from npeg.errors import FormatError, InputError, NpegError
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
@@ -92,7 +92,7 @@ def test_options_change_the_encoder_the_spec_and_the_label():
     assert find_codec("avif/tune=psnr").label == "AVIF 4:4:4 speed 6, tune psnr"
     assert find_codec(fast.spec) == fast
     assert find_codec("npeg/effort=0").label == "npeg, effort 0"
-    assert find_codec("npeg/tune=clean").label == "npeg, tune clean"
+    assert find_codec("npeg/tune=psnr").label == "npeg, tune psnr"
     image = photo(96, 96)
     assert plain.encode(image, 50) != fast.encode(image, 50)
 

@@ -6,13 +6,13 @@ import sys
 import pytest
 from test_bench_run import bench, encoded, images, rows  # noqa: F401  # fixtures
 
-from npeg.bench import cluster
 from npeg.bench.codecs import find_codec
-from npeg.bench.measure import Failure, measure_all
 from npeg.bench.metrics import METRICS
-from npeg.bench.photos import find_photos
-from npeg.bench.runner import Plan, run_plan
-from npeg.bench.store import Store
+from npeg.bench.run import cluster
+from npeg.bench.run.measure import Failure, measure_all
+from npeg.bench.run.photos import find_photos
+from npeg.bench.run.runner import Plan, run_plan
+from npeg.bench.run.store import Store
 
 distributed = pytest.importorskip("distributed", reason='needs Dask: pip install "npeg[dask]"')
 

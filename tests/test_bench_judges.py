@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from npeg.bench import iw_ssim as iw
-from npeg.bench import st_lpips, vmaf
-from npeg.bench.iw_ssim import iw_ssim
-from npeg.bench.metrics import METRICS, find_metric
+from npeg.bench.metrics import METRICS, find_metric, st_lpips, vmaf
+from npeg.bench.metrics import iw_ssim as iw
+from npeg.bench.metrics.iw_ssim import iw_ssim
 from npeg.errors import InputError
 
 

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 from test_bench_run import bench, encoded, rows  # noqa: F401  # a fixture
 
-from npeg.bench import memory
 from npeg.bench.codecs import find_codec
-from npeg.bench.measure import time_point
-from npeg.bench.photos import find_photos
-from npeg.bench.store import Point
+from npeg.bench.run import memory
+from npeg.bench.run.measure import time_point
+from npeg.bench.run.photos import find_photos
+from npeg.bench.run.store import Point
 from npeg.errors import NpegError
 
 linux = pytest.mark.skipif(memory.missing() is not None, reason=str(memory.missing()))
@@ -47,7 +47,7 @@ def test_memory_is_what_the_codec_adds(photo, encoded, monkeypatch):  # noqa: F8
 def test_memory_is_measured_once_and_kept(photo, tmp_path, monkeypatch):
     command = ["--images", photo.path, "--out", tmp_path / "out", "--codecs", "png"]
     assert bench(*command, "--metrics", "psnr,memory") == 0
-    monkeypatch.setattr("npeg.bench.runner.memory_of_point", None)
+    monkeypatch.setattr("npeg.bench.run.runner.memory_of_point", None)
     assert bench(*command, "--metrics", "psnr,memory") == 0
     for row in rows(tmp_path / "out" / "results.tsv"):
         assert float(row["encode_memory_mib"]) > 1

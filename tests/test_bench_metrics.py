@@ -15,12 +15,20 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 
-from npeg.bench import butteraugli, ssimulacra2, vmaf
-from npeg.bench.bdrate import bd_rate, rising, ssim_db
-from npeg.bench.luma import luma
-from npeg.bench.metrics import METRICS, find_metric, mse, psnr_db, psnr_y_db
-from npeg.bench.originals import remember
-from npeg.bench.ssim import ms_ssim, ssim
+from npeg.bench.metrics import (
+    METRICS,
+    butteraugli,
+    find_metric,
+    mse,
+    psnr_db,
+    psnr_y_db,
+    ssimulacra2,
+    vmaf,
+)
+from npeg.bench.metrics.bdrate import bd_rate, rising, ssim_db
+from npeg.bench.metrics.luma import luma
+from npeg.bench.metrics.originals import remember
+from npeg.bench.metrics.ssim import ms_ssim, ssim
 from npeg.errors import InputError, NpegError
 
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from npeg.bench.codecs import find_codec
-from npeg.bench.compare import compare
-from npeg.bench.matching import largest_within
 from npeg.bench.pages import page
+from npeg.bench.report.compare import compare
+from npeg.bench.run.matching import largest_within
 from npeg.cli import main
 from npeg.errors import InputError
 

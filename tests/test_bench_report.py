@@ -9,17 +9,17 @@ from PIL import Image
 from test_bench_page import browser as browser  # a fixture
 from test_bench_page import data_of, find
 
-from npeg.bench import report, series
 from npeg.bench.codecs import find_codec
-from npeg.bench.matching import largest_within
 from npeg.bench.metrics import METRICS
-from npeg.bench.photos import Photo, find_photos
-from npeg.bench.pictures import LARGEST_SIDE, pictures
-from npeg.bench.plots import spread
-from npeg.bench.published import MAIN, is_kodak, published_rows
-from npeg.bench.runner import Plan, run_plan
-from npeg.bench.store import Store
-from npeg.bench.tables import bd_rates, curve, mean_rows
+from npeg.bench.report import report, series
+from npeg.bench.report.pictures import LARGEST_SIDE, pictures
+from npeg.bench.report.plots import spread
+from npeg.bench.report.published import MAIN, is_kodak, published_rows
+from npeg.bench.report.tables import bd_rates, curve, mean_rows
+from npeg.bench.run.matching import largest_within
+from npeg.bench.run.photos import Photo, find_photos
+from npeg.bench.run.runner import Plan, run_plan
+from npeg.bench.run.store import Store
 from npeg.cli import main
 
 PICTURES_BPP = 1.0
@@ -161,7 +161,7 @@ def test_the_command_writes_a_report_without_measuring_again(
     assert main([*command, "--report", str(tmp_path / "r"), "--pictures", "0"]) == 0
     assert f"wrote {tmp_path / 'r' / 'report.html'}\n" in capsys.readouterr().out
     monkeypatch.setattr(
-        "npeg.bench.runner.measure_all", lambda tasks, jobs: pytest.fail("measured")
+        "npeg.bench.run.runner.measure_all", lambda tasks, jobs: pytest.fail("measured")
     )
     out = ["--out", str(tmp_path / "r")]
     assert main([*command, *out, "--report", "--pictures", "0"]) == 0
@@ -200,7 +200,7 @@ def test_of_a_large_photograph_the_middle_is_shown(tmp_path):
 
 def test_pictures_stop_before_the_page_is_too_large(outcome, monkeypatch):
     assert len(pictures(outcome, 2, PICTURES_BPP)) == 2
-    monkeypatch.setattr("npeg.bench.pictures.LARGEST_BYTES", 1000)
+    monkeypatch.setattr("npeg.bench.report.pictures.LARGEST_BYTES", 1000)
     assert len(pictures(outcome, 2, PICTURES_BPP)) == 1
 
 

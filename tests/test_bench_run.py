@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npeg.bench.bdrate import rising
 from npeg.bench.codecs import codec_names, find_codec
-from npeg.bench.measure import Task, measure
 from npeg.bench.metrics import METRICS
-from npeg.bench.photos import find_photos
-from npeg.bench.runner import Plan, run_plan
-from npeg.bench.series import axis_label
-from npeg.bench.store import Store
-from npeg.bench.tables import curve, mean_rows, point_rows
+from npeg.bench.metrics.bdrate import rising
+from npeg.bench.report.series import axis_label
+from npeg.bench.report.tables import curve, mean_rows, point_rows
+from npeg.bench.run.measure import Task, measure
+from npeg.bench.run.photos import find_photos
+from npeg.bench.run.runner import Plan, run_plan
+from npeg.bench.run.store import Store
 from npeg.cli import main
 from npeg.errors import FormatError, InputError
 
@@ -164,7 +164,7 @@ def test_another_version_of_a_codec_is_measured_again(images, tmp_path, encoded,
 
 
 def test_an_interrupted_run_keeps_what_it_has(images, tmp_path, encoded, monkeypatch, capsys):
-    from npeg.bench import runner
+    from npeg.bench.run import runner
 
     whole = runner.measure_all
 
@@ -219,8 +219,8 @@ def test_a_codec_that_fails_when_timed_is_reported_too(
     def fails(point, *_):
         raise RuntimeError("too\nlate")
 
-    monkeypatch.setattr(f"npeg.bench.runner.{measured}", fails)
-    monkeypatch.setattr("npeg.bench.memory.missing", lambda: None)
+    monkeypatch.setattr(f"npeg.bench.run.runner.{measured}", fails)
+    monkeypatch.setattr("npeg.bench.run.memory.missing", lambda: None)
     resource = "time" if measured == "time_point" else "memory"
     options = ["--codecs", "png", "--metrics", f"psnr,{resource}"]
     assert bench("--images", images, "--out", tmp_path / "out", *options) == 1

@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch")
 
 from npeg.dither import container, context, networks  # noqa: E402
 from npeg.errors import InputError  # noqa: E402
-from npeg.teaching import context_fit, export  # noqa: E402
 from npeg.teaching.network import Autoencoder  # noqa: E402
-from npeg.teaching.photographs import Trainer, load_checkpoint, schedule, train  # noqa: E402
-from npeg.teaching.strided import StridedAutoencoder, noisy_code, planes_of  # noqa: E402
+from npeg.training.dither import context_fit, export  # noqa: E402
+from npeg.training.dither.photographs import Trainer, load_checkpoint, schedule, train  # noqa: E402
+from npeg.training.dither.strided import StridedAutoencoder, noisy_code, planes_of  # noqa: E402
 from npeg.training.loop import Settings  # noqa: E402
 
 

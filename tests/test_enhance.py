@@ -11,9 +11,9 @@ from PIL import Image
 import npeg
 from npeg import enhance as package
 from npeg.bench.codecs import find_codec
-from npeg.bench.crops import SIDE, worst_place
 from npeg.bench.metrics import psnr_db
-from npeg.bench.psnr_b import psnr_b_db
+from npeg.bench.metrics.psnr_b import psnr_b_db
+from npeg.bench.report.crops import SIDE, worst_place
 from npeg.cli import main
 from npeg.enhance import LOOK, METHODS, RESTORATION, UPSCALING, enhance
 from npeg.enhance.tiling import by_tiles

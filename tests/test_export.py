@@ -13,6 +13,7 @@ onnx = pytest.importorskip("onnx")
 from npeg.codec import _code_tile as code_tile  # noqa: E402
 from npeg.codec import _quantise as quantise  # noqa: E402
 from npeg.container import Header  # noqa: E402
+from npeg.encoder_rule import TUNES  # noqa: E402
 from npeg.networks import Model  # noqa: E402
 from npeg.training.correction import (  # noqa: E402
     CHROMA_STEP,
@@ -20,11 +21,11 @@ from npeg.training.correction import (  # noqa: E402
     corrected,
     visibility,
 )
-from npeg.training.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
-from npeg.training.export import export  # noqa: E402
-from npeg.training.layers import Centre, LinearTransform, fold  # noqa: E402
-from npeg.training.model import Codec, anchor_mask, distortion_weight  # noqa: E402
-from npeg.training.transforms import Architecture  # noqa: E402
+from npeg.training.export.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
+from npeg.training.export.export import export  # noqa: E402
+from npeg.training.networks.layers import Centre, LinearTransform, fold  # noqa: E402
+from npeg.training.networks.model import Codec, anchor_mask, distortion_weight  # noqa: E402
+from npeg.training.networks.transforms import Architecture  # noqa: E402
 
 LEVEL = 120
 SMALL = {"analysis_width": 16, "synthesis_width": 24, "analysis_pairs": 2, "synthesis_pairs": 1}
@@ -226,18 +227,19 @@ def test_an_error_counts_more_in_flat_places() -> None:
     assert float(blocks.log().mean()) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("level", [40, 120])
+@pytest.mark.parametrize(("level", "name"), [(40, "psnr"), (120, "psnr"), (120, "visual")])
 def test_training_corrects_latents_as_the_encoder_does(
-    codec: Codec, exported: Model, level: int
+    codec: Codec, exported: Model, level: int, name: str
 ) -> None:
+    tune = TUNES[name]
     pixels = np.ascontiguousarray(astronaut()[:128, 160:352])
     header = Header(1, level, 192, 128, tile_size=192)
-    (first,), (tile,) = (quantise(exported, pixels, header, effort) for effort in (0, 1))
+    (first,), (tile,) = (quantise(exported, pixels, header, effort, tune) for effort in (0, 1))
     moved = np.mean(first.symbols != tile.symbols)
     assert 0.002 < moved < 0.4
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
     t = torch.tensor([level / 200])
-    y_hat, bits = corrected(codec, x, t)
+    y_hat, bits = corrected(codec, x, t, tune)
     found = (y_hat * codec.gains.gain_y(t))[0].numpy()
     other = np.abs(found - tile.y_hat) > 0.5  # a symbol more or less
     other &= np.abs(tile.symbols) < 14  # larger ones share tokens

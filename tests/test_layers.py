@@ -6,9 +6,9 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from npeg.training.layers import Centre, Centred, LinearTransform, fold  # noqa: E402
+from npeg.training.networks.layers import Centre, Centred, LinearTransform, fold  # noqa: E402
+from npeg.training.networks.transforms import opponent_dct, whitening  # noqa: E402
 from npeg.training.optimizer import build_optimizers  # noqa: E402
-from npeg.training.transforms import opponent_dct, whitening  # noqa: E402
 
 CHANNELS = 32
 

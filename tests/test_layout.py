@@ -6,7 +6,31 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "npeg"
-ORDER = ["errors", "container", "pixels", "entropy", "networks", "codec", "targets"]
+ORDER = [
+    *("errors", "container", "pixels", "entropy", "networks", "encoder_rule", "codec", "targets"),
+]
+# Rooms from the lowest up, each with those that it may import, or the one module of one. A module
+# belongs to the longest name that begins its own.
+ROOMS = {
+    "bench.codecs": [],
+    "bench.metrics": ["bench.codecs.contract"],
+    "bench.pages": [],
+    "bench.run": ["bench.codecs", "bench.metrics"],
+    "bench.report": ["bench.codecs", "bench.metrics", "bench.pages", "bench.run"],
+    "bench.options": ["bench.codecs", "bench.metrics", "bench.run", "bench.report"],
+    "training.networks": [],
+    "training": ["training.networks", "bench.metrics"],  # data, loss, loop
+    "training.export": ["training.networks", "training"],
+    "teaching": ["training"],
+    "training.dither": ["training.networks", "training", "training.export", "teaching.network"],
+    "training.restorer": ["training.networks", "training", "training.export", "bench.metrics"],
+    "training.steps": ["training.networks", "training", "training.export", "training.restorer"],
+    "training.options_train": ["training", "training.dither", "training.restorer"],
+    "training.options_export": [
+        *("training.networks", "training", "training.export"),
+        *("training.dither", "training.restorer"),
+    ],
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -19,6 +43,30 @@ def imported(path: Path) -> set[str]:
             base = "." * node.level + (node.module or "")
             names |= {f"{base}.{a.name}" if node.module is None else base for a in node.names}
     return names
+
+
+def room(name: str) -> str:
+    """Return the room of a module, both dotted and below npeg: the longest name that begins it."""
+    return max((r for r in ROOMS if f"{name}.".startswith(f"{r}.")), key=len, default="")
+
+
+def modules_used(path: Path) -> set[str]:
+    """Return npeg's modules that a file of npeg imports, dotted and below npeg."""
+    here, used = path.relative_to(PACKAGE).with_suffix("").parts, set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            used |= {a.name.removeprefix("npeg.") for a in node.names if a.name.startswith("npeg.")}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*here[: len(here) - node.level], *filter(None, [node.module])])
+            if not node.level:
+                root, _, base = (node.module or "").partition(".")
+                if root != "npeg":
+                    continue
+            for alias in node.names:
+                name = f"{base}.{alias.name}".strip(".")
+                place = PACKAGE.joinpath(*name.split("."))
+                used.add(name if place.is_dir() or place.with_suffix(".py").exists() else base)
+    return used
 
 
 def test_only_training_imports_torch() -> None:
@@ -41,6 +89,21 @@ def test_imports_only_go_up_the_list() -> None:
             "NpegImagePlugin",
         }
         assert not used & later, f"{name} imports {used & later}"
+
+
+def test_no_import_climbs_from_room_to_room() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        here = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        if home := room(here):
+            for name in filter(room, modules_used(path)):
+                allowed = room(name) in (home, *ROOMS[home]) or name in ROOMS[home]
+                assert allowed, f"{here} imports {name}"
+
+
+def test_rooms_know_each_other_one_way() -> None:
+    rooms = list(ROOMS)
+    for rank, one in enumerate(rooms):
+        assert {room(other) for other in ROOMS[one]} <= set(rooms[:rank]), one
 
 
 def test_no_module_hides_one_of_the_standard_library() -> None:

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
-from npeg.training import layout  # noqa: E402
+from npeg.training.networks import layout  # noqa: E402
 
 
 @pytest.mark.parametrize(("size", "outer"), [(2, 1), (8, 1), (8, 2)])

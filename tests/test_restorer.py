@@ -9,8 +9,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from npeg.bench.luma import luma, studio_luma  # noqa: E402
-from npeg.bench.psnr_b import blocking  # noqa: E402
+from npeg.bench.metrics.luma import luma, studio_luma  # noqa: E402
+from npeg.bench.metrics.psnr_b import blocking  # noqa: E402
 from npeg.cli import main  # noqa: E402
 from npeg.errors import InputError  # noqa: E402
 from npeg.training import restorer  # noqa: E402

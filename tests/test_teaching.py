@@ -26,7 +26,7 @@ from torch import nn  # noqa: E402
 
 import npeg  # noqa: E402
 from npeg import train as program  # noqa: E402
-from npeg.bench import ssim  # noqa: E402
+from npeg.bench.metrics import ssim  # noqa: E402
 from npeg.errors import InputError, NpegError  # noqa: E402
 from npeg.teaching import cifar, losses  # noqa: E402
 from npeg.teaching.feature_networks import load_features  # noqa: E402

@@ -17,16 +17,16 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from npeg.bench import ssimulacra2  # noqa: E402
-from npeg.bench.ssim import ms_ssim  # noqa: E402
+from npeg.bench.metrics import ssimulacra2  # noqa: E402
+from npeg.bench.metrics.ssim import ms_ssim  # noqa: E402
 from npeg.errors import InputError  # noqa: E402
 from npeg.training import perception  # noqa: E402
 from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402
 from npeg.training.codec import MeanSquaredError, Settings, Trainer, train, validate  # noqa: E402
 from npeg.training.data import draw_batch, load_images, prefetch  # noqa: E402
-from npeg.training.model import Codec  # noqa: E402
+from npeg.training.networks.model import Codec  # noqa: E402
+from npeg.training.networks.transforms import Architecture, opponent_dct  # noqa: E402
 from npeg.training.optimizer import NEWTON_SCHULZ, orthogonalize  # noqa: E402
-from npeg.training.transforms import Architecture, opponent_dct  # noqa: E402
 
 TINY = Architecture(
     analysis_width=8,
@@ -178,7 +178,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from npeg.training.codec import Settings, train
-from npeg.training.transforms import Architecture
+from npeg.training.networks.transforms import Architecture
 images, out, batch, steps = sys.argv[1:]
 tiny = Architecture(8, 1, 8, 1, 16, 4, 8, 4)
 train(Settings(Path(images), Path(out), steps=int(steps), batch=int(batch), crop=64, threads=1,

@@ -13,10 +13,10 @@ import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
 from npeg.errors import InputError  # noqa: E402
-from npeg.training import winograd  # noqa: E402
 from npeg.training.codec import Settings, train  # noqa: E402
-from npeg.training.transforms import Architecture  # noqa: E402
-from npeg.training.winograd import (  # noqa: E402
+from npeg.training.networks import winograd  # noqa: E402
+from npeg.training.networks.transforms import Architecture  # noqa: E402
+from npeg.training.networks.winograd import (  # noqa: E402
     PointwiseConv2d,
     Winograd,
     WinogradConv2d,

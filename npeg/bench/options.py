@@ -10,7 +10,7 @@ from npeg.errors import InputError
 if TYPE_CHECKING:
     from npeg.bench.codecs.contract import Codec
     from npeg.bench.metrics import Metric
-    from npeg.bench.runner import Plan
+    from npeg.bench.run.runner import Plan
 
 DEFAULT_CODECS = "npeg,avif,webp,jpeg"
 BLIND_CODECS = "npeg,avif,jxl"
@@ -148,16 +148,16 @@ def run(args: Namespace) -> int:
 
 
 def _bench(args: Namespace) -> int:
-    from npeg.bench.runner import run_plan, usable_cores
-    from npeg.bench.store import Store
-    from npeg.bench.tables import summary_lines, write_tsv
+    from npeg.bench.report.tables import summary_lines, write_tsv
+    from npeg.bench.run.runner import run_plan, usable_cores
+    from npeg.bench.run.store import Store
 
     report: Path | None = None if args.report is True else args.report
     folder = args.out or report or Path("bench")
     plan, jobs = _plan(args), args.jobs or usable_cores()
     engine = None
     if args.engine == "dask":
-        from npeg.bench.cluster import dask_engine
+        from npeg.bench.run.cluster import dask_engine
 
         engine = dask_engine(args.scheduler, jobs)
     with Store(folder / "bench.sqlite") as store:
@@ -172,13 +172,13 @@ def _bench(args: Namespace) -> int:
     print(*summary_lines(outcome), sep="\n")
     print(f"wrote {folder / 'results.tsv'}")
     if args.enhance:
-        from npeg.bench.gains import gain_lines, gain_rows, write_gains
+        from npeg.bench.report.gains import gain_lines, gain_rows, write_gains
 
         gains = gain_rows(outcome)
         print(*gain_lines(gains, outcome), sep="\n")
         print(f"wrote {write_gains(gains, folder / 'gains.tsv')}")
     if args.report:
-        from npeg.bench.report import write_report
+        from npeg.bench.report.report import write_report
 
         paths = write_report(outcome, report or folder, args.pictures, args.rate)
         print(*(f"wrote {path}" for path in paths), sep="\n")
@@ -186,7 +186,7 @@ def _bench(args: Namespace) -> int:
 
 
 def _compare(args: Namespace) -> int:
-    from npeg.bench.compare import compare
+    from npeg.bench.report.compare import compare
 
     out = args.out or Path(f"{args.compare.stem}.compare.html")
     codecs = [codec.spec for codec in _codecs(args)]
@@ -195,9 +195,9 @@ def _compare(args: Namespace) -> int:
 
 
 def _make_blind(args: Namespace) -> int:
-    from npeg.bench.blind import make_comparison
     from npeg.bench.codecs import find_codec
-    from npeg.bench.photos import find_photos
+    from npeg.bench.report.blind import make_comparison
+    from npeg.bench.run.photos import find_photos
 
     first = find_codec((_split(args.codecs) or [""])[0], args.threads)
     if command := first.missing():
@@ -211,7 +211,13 @@ def _make_blind(args: Namespace) -> int:
 
 
 def _count_blind(args: Namespace) -> int:
-    from npeg.bench.preference import count_lines, counts, read_answers, read_key, write_counts
+    from npeg.bench.report.preference import (
+        count_lines,
+        counts,
+        read_answers,
+        read_key,
+        write_counts,
+    )
 
     key = read_key(args.blind)
     people = list(dict.fromkeys(args.answers))
@@ -225,9 +231,9 @@ def _count_blind(args: Namespace) -> int:
 
 
 def _plan(args: Namespace) -> "Plan":
-    from npeg.bench import memory
-    from npeg.bench.photos import find_photos
-    from npeg.bench.runner import Plan
+    from npeg.bench.run import memory
+    from npeg.bench.run.photos import find_photos
+    from npeg.bench.run.runner import Plan
 
     qualities = [_number(text) for text in _split(args.qualities)]
     metrics = _metrics(args)
@@ -305,8 +311,8 @@ def _list_codecs(args: Namespace) -> int:
 
 
 def _list_metrics(args: Namespace) -> int:
-    from npeg.bench import memory
     from npeg.bench.metrics import METRICS
+    from npeg.bench.run import memory
 
     for metric in METRICS.values():
         command = metric.missing()

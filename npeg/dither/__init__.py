@@ -1,6 +1,6 @@
 """The dither codecs: binary code planes of the teaching networks, as real files.
 
-Pixels enter, files leave, and back.  SPEC-dither.md says what the bytes mean; `container`,
+Pixels enter, files leave, and back.  docs/spec-dither.md says what the bytes mean; `container`,
 `context` and `coder` are its transcription, `codec` brings them together with the networks.
 """
 

@@ -1,4 +1,4 @@
-"""The file of the dither codecs: header, tiles, CRC-32.  A transcription of SPEC-dither.md.
+"""The file of the dither codecs: header, tiles, CRC-32.  A transcription of docs/spec-dither.md.
 
 Bytes enter, checked fields and payloads leave; this module knows no pixels and no networks.
 """

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import InputError
-from .model import LMBDA_MIN, LMBDA_RATIO
+from .networks.model import LMBDA_MIN, LMBDA_RATIO
 
 FORMAT = 3  # 1: up to model 3, 2: before its layers were centred; networks no longer built
 QUALITIES = [LMBDA_MIN, LMBDA_RATIO]

@@ -8,20 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..encoder_rule import TUNES, find_tune
 from ..errors import InputError
 from . import loop, perception
 from .checkpoint import about_codec, load_checkpoint
 from .correction import corrected
 from .data import Pixels, draw_batch, draw_noise
 from .loop import ALONE, Group, first_state, join_group, prepare, psnr_db
-from .model import Codec, distortion_weight
-from .transforms import STRIDE, Architecture
+from .networks.model import Codec, distortion_weight
+from .networks.transforms import STRIDE, Architecture
 
 PAD = 64  # images are padded to multiples of the hyper-latents' stride
 WEIGHT_EXPONENT = -0.3
 HYPER_WEIGHT = 0.05  # of the hyper-latents' bits, at the start of a ramp
 VALIDATION_QUALITIES = (0.1, 0.3, 0.5, 0.7, 0.9)
-TUNES = ("psnr", "visual")
 
 Batch = tuple[Tensor, Tensor, list[Tensor]]
 """x (B, 3, c, c) in [0, 1], qualities t (B,), noise of latents and hyper-latents."""
@@ -96,7 +96,7 @@ def validate(
         padded = F.pad(x, (0, -w % PAD, 0, -h % PAD), mode="replicate")
         for t in torch.tensor(VALIDATION_QUALITIES, device=device)[:, None]:
             if correct:
-                y_hat, bits = corrected(model, padded, t)
+                y_hat, bits = corrected(model, padded, t, TUNES[tune])
                 x_hat = model.g_s(y_hat, t)
             else:
                 x_hat, bits = model(padded, t)
@@ -140,7 +140,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
 
     def about(self) -> dict[str, Any]:
         """Return what names the checkpoint as one of this network."""
-        return about_codec(asdict(self.model.arch))
+        return about_codec(asdict(self.model.arch)) | {"tune": self.tune}
 
     def batch_at(self, images: list[Pixels], step: int) -> Batch:
         """Return the samples of a step."""
@@ -167,7 +167,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
             unknown = torch.full_like(loss, torch.nan).detach()
             return loss, torch.stack([loss.detach(), rate.detach().mean(), unknown])
         if self.coder is not None:
-            y_hat, bits = corrected(self.coder, x, t)
+            y_hat, bits = corrected(self.coder, x, t, TUNES[self.tune])
             x_hat = self.model.g_s(y_hat, t)
         else:
             x_hat, bits = self.model(x, t, (noise[0], noise[1]), hyper_weight)
@@ -195,8 +195,7 @@ def train(settings: Settings, arch: Architecture | None = None) -> Trainer:
     Raises:
         InputError: there is no such tune, or crops are too small for what it measures.
     """
-    if settings.tune not in TUNES:
-        raise InputError(f"tune is {settings.tune!r}, expected {' or '.join(TUNES)}")
+    find_tune(settings.tune)
     if settings.tune == "visual" and settings.crop < perception.SMALLEST_CROP:
         smallest = perception.SMALLEST_CROP
         raise InputError(f"--crop is {settings.crop}, --tune visual needs {smallest} or more")

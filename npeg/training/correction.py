@@ -9,30 +9,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import networks
-from ..codec import TUNE, TUNES
-from .entropy_model import TABLES
-from .layers import full_precision
-from .model import Codec, anchor_mask, distortion_weight
-from .transforms import STRIDE, channel_counts
+from ..encoder_rule import FREE_BITS, Tune, weigh
+from .networks.entropy_model import TABLES
+from .networks.layers import full_precision
+from .networks.model import Codec, anchor_mask, distortion_weight
+from .networks.transforms import STRIDE, channel_counts
 
-# Shares of the projected error that luma and chroma are corrected by: runs/correction.py.
+# Shares of the projected error that luma and chroma are corrected by: studies/2026-11-correction.
 LUMA_STEP, CHROMA_STEP = 1.05, 1.2
 EDGE = 16.0  # levels: slopes well below mask nothing
 BLOCKS = 2.0  # power by which masking counts between blocks, of that within them
 SURE = 0.0007  # bits of a 0 that is not coded: its probability is above that of export.py
 
 
-def round_with_dead_zone(residual: Tensor, zero_bits: Tensor, one_bits: Tensor) -> Tensor:
-    """Return the symbols of the encoder's first pass; see `networks.Model.thresholds`."""
-    saved = one_bits - zero_bits - networks.DEAD_ZONE_FREE_BITS
-    threshold = 0.5 + networks.DEAD_ZONE_PER_BIT * saved.clamp(min=0)
+def round_with_dead_zone(
+    residual: Tensor, zero_bits: Tensor, one_bits: Tensor, per_bit: float
+) -> Tensor:
+    """Return the symbols of the encoder's first pass; see `encoder_rule.thresholds`."""
+    threshold = 0.5 + per_bit * (one_bits - zero_bits - FREE_BITS).clamp(min=0)
     kept = (residual.abs() > threshold) & (zero_bits > SURE)
     return residual.round() * kept
 
 
 @torch.no_grad()
-def corrected(codec: Codec, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+def corrected(codec: Codec, x: Tensor, t: Tensor, tune: Tune) -> tuple[Tensor, Tensor]:
     """Return y_hat (B, M, H/16, W/16), as `Codec.g_s` takes it, and the bits of y and z (B,)."""
     y = codec.g_a(x, t)
     z = codec.h_a(y).float()
@@ -41,7 +41,7 @@ def corrected(codec: Codec, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     indexes = codec.scale_head(z_hat, codec.gains.multiplier_z(t)) + codec.gains.index_offset_y(t)
     indexes = indexes.clamp(0, TABLES - 1)
     psi, means, widths = codec.mean_head(z_hat / gain_z)
-    gain_y = gain_y * widths
+    gain_y, steps = gain_y * widths, 1 / widths
     y, means = y * gain_y, means.float() * gain_y
     anchor = anchor_mask(y).bool()
     zero, one = (codec.mixture(torch.full_like(y, value), indexes) for value in (0.0, 1.0))
@@ -50,12 +50,16 @@ def corrected(codec: Codec, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         found: Tensor = codec.context(psi, anchors * anchor / gain_y).float() * gain_y
         return torch.where(anchor, means, found)
 
-    symbols = round_with_dead_zone(y - means, zero, one)
+    symbols = round_with_dead_zone(y - means, zero, one, tune.dead_zone)
     all_means = others(symbols + means)
-    symbols = torch.where(anchor, symbols, round_with_dead_zone(y - all_means, zero, one))
+    rest = round_with_dead_zone(y - all_means, zero, one, tune.dead_zone)
+    symbols = torch.where(anchor, symbols, rest)
     y_hat = symbols + all_means
 
-    error, weight = latent_error(codec, x, codec.g_s(y_hat / gain_y, t).float(), gain_y, t)
+    decoded = codec.g_s(y_hat / gain_y, t).float()
+    error, weight = latent_error(codec, x, decoded, gain_y / widths, t, tune)
+    error = error * widths
+    weight = weigh(tune, weight, steps)
     wanted = y_hat + error
     symbols = cheapest(codec, wanted - means, indexes, weight, zero)
     all_means = others(symbols + means)
@@ -69,7 +73,7 @@ def corrected(codec: Codec, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
 def cheapest(
     codec: Codec, residual: Tensor, indexes: Tensor, weight: Tensor, zero_bits: Tensor
 ) -> Tensor:
-    """Return the symbols of the encoder's second pass; see `npeg.codec._cheapest`."""
+    """Return the symbols of the encoder's second pass; see `encoder_rule.cheapest`."""
     magnitude = residual.abs().round()
     smaller = (magnitude - 1).clamp(min=0)
     costs = [
@@ -81,13 +85,13 @@ def cheapest(
 
 
 def latent_error(
-    codec: Codec, x: Tensor, decoded: Tensor, gain_y: Tensor, t: Tensor
+    codec: Codec, x: Tensor, decoded: Tensor, gain_y: Tensor, t: Tensor, tune: Tune
 ) -> tuple[Tensor, Tensor]:
     """Return what `export.LatentErrorGraph` does, of a batch."""
     with full_precision(x):
         columns = codec.g_s.shortcut.matrix()[:, :, 0, 0]
         norms = columns.square().sum(0)[:, None, None]
-        chroma, masking = torch.tensor(TUNES[TUNE], device=x.device)
+        chroma, masking = torch.tensor([tune.chroma, tune.masking], device=x.device)
         pixels = (decoded.clamp(0, 1) * 255).round() / 255
         within, blocks = visibility(x.mean(1, keepdim=True) * 255, masking)
         within = within.repeat_interleave(2, 2).repeat_interleave(2, 3)

@@ -27,8 +27,8 @@ from tqdm import tqdm
 from ..errors import InputError
 from .checkpoint import replace_file
 from .data import Pixels, draw_in_processes, load_images, moved, prefetch
+from .networks.winograd import use_winograd
 from .optimizer import build_optimizers
-from .winograd import use_winograd
 
 B = TypeVar("B")  # a batch
 M = TypeVar("M", bound=nn.Module)

@@ -45,15 +45,16 @@ def run(args: argparse.Namespace) -> int:
         return _export_dither(args)
     from .checkpoint import load_checkpoint, save_weights
     from .data import load_images
-    from .export import export
-    from .model import Codec
-    from .transforms import Architecture
+    from .export.export import export
+    from .networks.model import Codec
+    from .networks.transforms import Architecture
 
     state = load_checkpoint(args.checkpoint)
     codec = Codec(Architecture(**state["arch"]))
     codec.load_state_dict(state["average"])
     images = load_images(args.images, 64, most=args.fit) if args.images else []
-    export(codec, args.out, images, list(FIT_QUALITIES), eight_bits=not args.float)
+    tune = state.get("tune", "psnr")
+    export(codec, args.out, images, list(FIT_QUALITIES), not args.float, tune)
     if args.weights:
         save_weights(args.weights, state)
     size = sum(path.stat().st_size for path in args.out.iterdir())
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export_dither(args: argparse.Namespace) -> int:
-    from ..teaching.export import export
+    from .dither.export import export
 
     if args.images is None or args.weights:
         raise InputError(f"{args.codec} needs --images to fit its contexts to, and no --weights")

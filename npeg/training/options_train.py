@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if args.only_synthesis and (args.codec != "npeg" or args.only_entropy):
         raise InputError("--only-synthesis is for npeg, and without --only-entropy")
     if args.codec == "dither8":
-        from ..teaching import photographs
+        from .dither import photographs
 
         if args.decay is not None:
             raise InputError("found --decay for dither8, whose rate falls over the whole run")

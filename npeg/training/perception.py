@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..bench import ssim, ssimulacra2
-from .layers import full_precision
+from ..bench.metrics import ssim, ssimulacra2
+from .networks.layers import full_precision
 
 TINY = 1e-18  # keeps the root of a mean of fourth powers differentiable; 1e-10 costs points
 MSE_SHARE, SSIMULACRA2_SHARE, MS_SSIM_SHARE = 0.3, 0.55, 0.15  # of what errors cost
@@ -27,7 +27,7 @@ class Slope(NamedTuple):
 
     Along the rate-distortion curve of a trained codec rate and distortion trade at dR/dt = -lambda
     dD/dt. With that lambda a measure asks for about the rate that the codec spends already.
-    Fitted by runs/slopes.py.
+    Fitted by recipes/slopes.py.
     """
 
     a: float
@@ -52,7 +52,7 @@ def cost(x: Tensor, x_hat: Tensor, t: Tensor) -> Tensor:
 def ssimulacra2_distance(x: Tensor, x_hat: Tensor) -> Tensor:
     """Return 100 - SSIMULACRA2 of each sample (B,), sides of 8 pixels or more.
 
-    Source: libjxl, tools/ssimulacra2.cc; see npeg/bench/ssimulacra2.py.
+    Source: libjxl, tools/ssimulacra2.cc; see npeg/bench/metrics/ssimulacra2.py.
     """
     from ssimulacra2.ssimulacra2 import weights
 

@@ -20,15 +20,23 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ..bench.luma import studio_luma
-from . import layout, loop
+from ..bench.metrics.luma import studio_luma
+from . import loop
 from .checkpoint import read_state
 from .data import Pixels, draw_sample
-from .eight_bits import Activations, equalize_pairs, for_export, multiply, observe, with_steps
-from .export import write_graph
+from .export.eight_bits import (
+    Activations,
+    equalize_pairs,
+    for_export,
+    multiply,
+    observe,
+    with_steps,
+)
+from .export.export import write_graph
 from .loop import Settings, first_state, prepare, psnr_db
-from .pairs import EightBitPair, ResidualPair, start_at_zero
-from .transforms import DETAIL, whitening
+from .networks import layout
+from .networks.pairs import EightBitPair, ResidualPair, start_at_zero
+from .networks.transforms import DETAIL, whitening
 
 FORMAT = "restorer 2"  # those before began with smaller features
 PATCH = 2  # pixels that a sample of the finest scale covers in each direction

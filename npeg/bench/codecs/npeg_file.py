@@ -20,7 +20,7 @@ class Npeg(Codec):
     quality_step = 0.5
 
     effort: int = 1
-    tune: str = "psnr"
+    tune: str = "visual"
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         """Return the whole file."""

@@ -1,0 +1,1 @@
+"""Points to results: codecs run on photographs, measured, verified and stored."""

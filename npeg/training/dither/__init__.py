@@ -1,0 +1,1 @@
+"""Training and export of the dither codec with learned contexts, dither8."""

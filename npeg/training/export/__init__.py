@@ -1,0 +1,1 @@
+"""Trained networks to the graphs and tables that a model folder holds."""

@@ -1,0 +1,1 @@
+"""The networks: transforms, entropy model and their parts, and how they compute fast."""
