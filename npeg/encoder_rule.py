@@ -26,11 +26,12 @@ Float = NDArray[np.float32]
 class Tune:
     """What the encoder minimises: the model that has learned it, and what errors weigh.
 
-    Chosen on validation images: results/correction.tsv.
+    Chosen on validation images: studies/2026-11-correction and studies/2026-11-visual-rule.
     """
 
     model_id: int
     dead_zone: float  # a 1 stays from 1/2 + dead_zone * (bits that a 0 saves - FREE_BITS) on
+    shares: tuple[float, float]  # of the projected error that luma and chroma are corrected by
     chroma: float  # how often the error of chroma counts, that of its means chroma^3 times
     masking: float  # a pixel's error counts (slope + 16)^-masking, by the slopes around it
     weight: float = 1.0  # how often all errors count
@@ -38,8 +39,8 @@ class Tune:
 
 
 TUNES = {
-    "visual": Tune(8, dead_zone=0.01, chroma=1.3, masking=0.5, by_symbol=True),
-    "psnr": Tune(7, dead_zone=0.03, chroma=1.3, masking=0.0),
+    "visual": Tune(8, 0.01, (0.5, 1.0), chroma=1.3, masking=0.25, weight=1.5, by_symbol=True),
+    "psnr": Tune(7, 0.03, (1.05, 1.2), chroma=1.3, masking=0.0),
 }
 TUNE = "visual"
 

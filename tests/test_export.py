@@ -15,12 +15,7 @@ from npeg.codec import _quantise as quantise  # noqa: E402
 from npeg.container import Header  # noqa: E402
 from npeg.encoder_rule import TUNES  # noqa: E402
 from npeg.networks import Model  # noqa: E402
-from npeg.training.correction import (  # noqa: E402
-    CHROMA_STEP,
-    LUMA_STEP,
-    corrected,
-    visibility,
-)
+from npeg.training.correction import corrected, visibility  # noqa: E402
 from npeg.training.export.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
 from npeg.training.export.export import export  # noqa: E402
 from npeg.training.networks.layers import Centre, LinearTransform, fold  # noqa: E402
@@ -201,7 +196,7 @@ def test_a_graph_finds_the_error_of_latents(codec: Codec, exported: Model) -> No
     more = torch.zeros(1, 32, 8, 12)
     more[0, 1, 2, 3], more[0, 7, 5, 6], more[0, 21, 0, 0] = 4, -3, 2.5
     gain = codec.gains.gain_y(T)[0]
-    step = torch.where(torch.arange(32) < 20, LUMA_STEP, CHROMA_STEP)[:, None, None]
+    step = torch.where(torch.arange(32) < 20, *TUNES["psnr"].shares)[:, None, None]
     for luma in (True, False):
         part = more[0] * ((torch.arange(32) < 20) == luma)[:, None, None]
         image = torch.pixel_shuffle(codec.g_s.shortcut(part[None]), 16)[0].permute(1, 2, 0)
@@ -229,9 +224,10 @@ def test_an_error_counts_more_in_flat_places() -> None:
 
 @pytest.mark.parametrize(("level", "name"), [(40, "psnr"), (120, "psnr"), (120, "visual")])
 def test_training_corrects_latents_as_the_encoder_does(
-    codec: Codec, exported: Model, level: int, name: str
+    codec: Codec, tmp_path: Path, level: int, name: str
 ) -> None:
-    tune = TUNES[name]
+    export(codec, tmp_path / name, [], [], tune=name)
+    exported, tune = Model(tmp_path / name, 1), TUNES[name]
     pixels = np.ascontiguousarray(astronaut()[:128, 160:352])
     header = Header(1, level, 192, 128, tile_size=192)
     (first,), (tile,) = (quantise(exported, pixels, header, effort, tune) for effort in (0, 1))

@@ -15,8 +15,6 @@ from .networks.layers import full_precision
 from .networks.model import Codec, anchor_mask, distortion_weight
 from .networks.transforms import STRIDE, channel_counts
 
-# Shares of the projected error that luma and chroma are corrected by: studies/2026-11-correction.
-LUMA_STEP, CHROMA_STEP = 1.05, 1.2
 EDGE = 16.0  # levels: slopes well below mask nothing
 BLOCKS = 2.0  # power by which masking counts between blocks, of that within them
 SURE = 0.0007  # bits of a 0 that is not coded: its probability is above that of export.py
@@ -99,13 +97,13 @@ def latent_error(
         projected = torch.einsum("pm,bphw->bmhw", columns, error) / norms * gain_y
     weight = counts(len(norms), chroma) * distortion_weight(t)[:, None, None, None] / 3
     weight = weight * norms / gain_y.square()
-    return projected * shares(len(norms)).to(x.device), weight * blocks
+    return projected * shares(len(norms), tune).to(x.device), weight * blocks
 
 
-def shares(latents: int) -> Tensor:
+def shares(latents: int, tune: Tune) -> Tensor:
     """Return by which share of its projected error a latent is corrected, (M, 1, 1)."""
     luma, *_ = channel_counts(latents, STRIDE)
-    return torch.where(torch.arange(latents) < luma, LUMA_STEP, CHROMA_STEP)[:, None, None]
+    return torch.where(torch.arange(latents) < luma, *tune.shares)[:, None, None]
 
 
 def counts(latents: int, chroma: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ luma and chroma are corrected by, times that chroma's error counts, how slopes a
 its error; and the means over the images, as they are and at half size, of the BD-rates in percent
 by RGB PSNR, by SSIMULACRA2, and by the errors in flat places beside edges and of small colours,
 both in dB (what they are: results/side_by_side.py).
+
+Runs with the package of commit 67534cc, where the rule had other homes.
 """
 
 import shutil

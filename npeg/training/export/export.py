@@ -81,12 +81,12 @@ class LatentErrorGraph(nn.Module):
 
     norms: Tensor
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, tune: Tune) -> None:
         super().__init__()
         self.codec = codec
         columns = codec.g_s.shortcut.weight  # (3 * STRIDE^2, M, 1, 1), folded
         norms = columns.square().sum(0)
-        projection = columns / norms * correction.shares(len(norms))
+        projection = columns / norms * correction.shares(len(norms), tune)
         self.projection = nn.Conv2d(len(columns), len(norms), 1, bias=False)
         self.projection.weight = nn.Parameter(projection.transpose(0, 1), False)
         layout.reorder_inputs(self.projection, PATCH, STEP)
@@ -329,7 +329,7 @@ def export(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    write_graphs(codec, partial)
+    write_graphs(codec, partial, TUNES[tune])
     prior = model_probabilities(codec)
     write_entropy(codec, prior, 0, partial)
     model = Model(partial, thread_count())
@@ -348,7 +348,7 @@ def write_entropy(codec: Codec, probabilities: Floats, first_coded: int, folder:
     np.savez_compressed(folder / "entropy.npz", allow_pickle=False, **integers)
 
 
-def write_graphs(codec: Codec, folder: Path) -> None:
+def write_graphs(codec: Codec, folder: Path, tune: Tune) -> None:
     """Write the six ONNX graphs of a codec in evaluation mode."""
     arch: Architecture = codec.arch
     t = torch.tensor([0.5])
@@ -368,13 +368,13 @@ def write_graphs(codec: Codec, folder: Path) -> None:
     ):
         half = name != "scale_head"
         write_graph(module, inputs, outputs, folder / f"{name}.onnx", half)
-    write_latent_error(codec, folder)
+    write_latent_error(codec, folder, tune)
 
 
-def write_latent_error(codec: Codec, folder: Path) -> None:
+def write_latent_error(codec: Codec, folder: Path, tune: Tune) -> None:
     """Write the graph of the encoder's correction alone, which no decoder runs."""
     pixels, one = torch.zeros(1, 128, 192, 3, dtype=torch.uint8), torch.ones(1)
     inputs = {"pixels": pixels, "decoded": pixels.clone(), "t": one / 2}
     inputs |= {"chroma": one.clone(), "masking": one / 2}
-    graph, path = LatentErrorGraph(codec), folder / "latent_error.onnx"
+    graph, path = LatentErrorGraph(codec, tune), folder / "latent_error.onnx"
     write_graph(graph, inputs, ["error", "weight"], path, half=True)
