@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from npeg.bench.run.runner import Plan
 
 DEFAULT_CODECS = "npeg,avif,webp,jpeg"
+BLIND_CODECS = "npeg,avif,jxl"
 DEFAULT_METRICS = "psnr,psnr-y,ms-ssim,ssimulacra2"
 ENHANCE_METRICS = "psnr,psnr-b,ssim,ms-ssim,ssimulacra2,time"
 EXTRA_PACKAGES = ("bjontegaard", "matplotlib", "scipy", "skimage", "ssimulacra2")  # of npeg[bench]
@@ -33,11 +34,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     what.add_argument(
         "--list-metrics", action="store_true", help="list the metrics, and how to install them"
     )
+    what.add_argument(
+        "--answers", nargs="+", type=Path, metavar="TSV", help="count the answers to --blind FOLDER"
+    )
+    parser.add_argument(
+        "--blind",
+        type=Path,
+        metavar="FOLDER",
+        help="write pairs at equal size here, and a page to say which is better",
+    )
+    parser.add_argument(
+        "--rates", default="0.15,0.3,0.6", metavar="BPP,BPP", help="of --blind (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the sides of --blind (1)")
     parser.add_argument(
         "--codecs",
-        default=DEFAULT_CODECS,
         metavar="A,B/OPTION=VALUE",
-        help="codecs and their options, such as avif/speed=8 (default: %(default)s)",
+        help="codecs and their options, such as avif/speed=8; the first is the one compared "
+        f"(default: {DEFAULT_CODECS}; with --blind {BLIND_CODECS})",
     )
     parser.add_argument(
         "--enhance",
@@ -98,6 +112,12 @@ def run(args: Namespace) -> int:
     """
     if args.metrics is None:
         args.metrics = DEFAULT_METRICS if args.enhance is None else ENHANCE_METRICS
+    if args.codecs is None:
+        args.codecs = DEFAULT_CODECS if args.blind is None else BLIND_CODECS
+    if args.blind and not (args.images or args.answers):
+        raise InputError("--blind needs --images to make pairs, or --answers to count")
+    if args.answers and not args.blind:
+        raise InputError("--answers needs --blind and the folder of the comparison")
     for name in ("threads", "repeats", "jobs"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -113,6 +133,10 @@ def run(args: Namespace) -> int:
         if args.list_metrics
         else _compare
         if args.compare
+        else _count_blind
+        if args.answers
+        else _make_blind
+        if args.blind
         else _bench
     )
     try:
@@ -167,6 +191,42 @@ def _compare(args: Namespace) -> int:
     out = args.out or Path(f"{args.compare.stem}.compare.html")
     codecs = [codec.spec for codec in _codecs(args)]
     print(f"wrote {compare(args.compare, out, args.quality, codecs, args.threads)}")
+    return 0
+
+
+def _make_blind(args: Namespace) -> int:
+    from npeg.bench.codecs import find_codec
+    from npeg.bench.report.blind import make_comparison
+    from npeg.bench.run.photos import find_photos
+
+    first = find_codec((_split(args.codecs) or [""])[0], args.threads)
+    if command := first.missing():
+        raise InputError(f"codec {first.name} is not installed: {command}")
+    rates = [_number(text, "--rates") for text in dict.fromkeys(_split(args.rates))]
+    made = make_comparison(args.blind, find_photos(args.images), _codecs(args), rates, args.seed)
+    print(f"wrote {made.pairs} pairs; left out {len(made.left_out)}")
+    print(f"wrote {made.page}: for those who answer")
+    print(f"wrote {made.key}: tells which is which, not for them")
+    return 0
+
+
+def _count_blind(args: Namespace) -> int:
+    from npeg.bench.report.preference import (
+        count_lines,
+        counts,
+        read_answers,
+        read_key,
+        write_counts,
+    )
+
+    key = read_key(args.blind)
+    people = list(dict.fromkeys(args.answers))
+    rows = counts([answer for path in people for answer in read_answers(key, path)])
+    if not rows:
+        raise InputError("no answers to count")
+    print(*count_lines(key.first, rows), sep="\n")
+    path = args.blind / "preferences.tsv"
+    print(f"wrote {write_counts(key, len(people), rows, path)}")
     return 0
 
 
@@ -269,8 +329,8 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _number(text: str) -> float:
+def _number(text: str, option: str = "--qualities") -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"--qualities has {text!r}, expected a number") from None
+        raise InputError(f"{option} has {text!r}, expected a number") from None

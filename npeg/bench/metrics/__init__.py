@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npeg.bench.codecs.contract import Pixels
-from npeg.bench.metrics import butteraugli, ssim, ssimulacra2, vmaf
+from npeg.bench.metrics import butteraugli, iw_ssim, ssim, ssimulacra2, st_lpips, vmaf
 from npeg.bench.metrics.luma import luma
 from npeg.bench.metrics.psnr_b import psnr_b_db
 from npeg.errors import InputError
@@ -89,6 +89,15 @@ METRICS = {
             decibels=True,
         ),
         Metric(
+            "iw-ssim",
+            "IW-SSIM (luma)",
+            "iw_ssim_y",
+            iw_ssim.iw_ssim,
+            "npeg, as the authors' code: BT.601 luma",
+            missing=partial(_missing, scipy="scipy"),
+            decibels=True,
+        ),
+        Metric(
             "ssimulacra2",
             "SSIMULACRA2",
             "ssimulacra2",
@@ -114,6 +123,25 @@ METRICS = {
             "ffmpeg's libvmaf: vmaf_v0.6.1, one frame",
             missing=vmaf.missing,
             program=vmaf.version,
+        ),
+        Metric(
+            "vmaf-neg",
+            "VMAF NEG",
+            "vmaf_neg",
+            partial(vmaf.score, model=vmaf.NEG_MODEL),
+            "ffmpeg's libvmaf: vmaf_v0.6.1neg, one frame",
+            missing=vmaf.missing,
+            program=vmaf.version,
+        ),
+        Metric(
+            "st-lpips",
+            "ST-LPIPS (AlexNet)",
+            "st_lpips_alex",
+            st_lpips.distance,
+            "npeg, with the weights of stlpips-pytorch: AlexNet",
+            missing=partial(_missing, stlpips_pytorch="stlpips-pytorch", torch="torch"),
+            program=st_lpips.package_version,
+            larger_is_better=False,
         ),
     )
 }

@@ -15,13 +15,16 @@ from npeg.bench.metrics.programs import read_number, run_program
 from npeg.errors import InputError
 
 MODEL = "vmaf_v0.6.1"  # ffmpeg's default: the luma of a television picture at three heights
+NEG_MODEL = "vmaf_v0.6.1neg"
+"""The same without reward for contrast that an encoder adds: "no enhancement gain"."""
 SMALLEST_SIDE = 16  # below, the coarsest of four wavelet scales has no pixel inside its border
 
 
-def score(original: Pixels, decoded: Pixels) -> float:
+def score(original: Pixels, decoded: Pixels, model: str = MODEL) -> float:
     """Return the score of a film of one frame, 0..100; near 97 where no difference is seen.
 
     The model has no use for colour: it gets luma (BT.601) in the range 16..235 of films.
+    model: one that is built into libvmaf.
 
     Raises:
         InputError: a side is too small.
@@ -36,7 +39,7 @@ def score(original: Pixels, decoded: Pixels) -> float:
     crop = f"crop={width}:{height}:0"
     graph = (
         f"split[a][b];[a]{crop}:0[original];[b]{crop}:{height}[decoded];"
-        f"[decoded][original]libvmaf=n_threads=1:model=version={MODEL}"
+        f"[decoded][original]libvmaf=n_threads=1:model=version={model}"
     )
     frame = f"-f rawvideo -pix_fmt yuv444p -s {width}x{2 * height} -i -"
     command = [_program() or "ffmpeg", "-hide_banner", "-nostats", *frame.split()]
