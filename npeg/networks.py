@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -91,7 +92,7 @@ class Model:
         return self._session("latent_error")
 
     @cached_property
-    def _entropy(self) -> dict[str, NDArray[np.int32]]:
+    def _entropy(self) -> dict[str, NDArray[Any]]:
         with np.load(self.folder / "entropy.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
@@ -121,7 +122,7 @@ class Model:
 
     def analysis(self, pixels: Pixels, level: int) -> tuple[Float, Float]:
         """(H, W, 3), sides multiples of 64, to y (M, H/16, W/16) and z (Z, H/64, W/64)."""
-        y, z = self._analysis.run(None, {"pixels": pixels[None], "t": _t(level)})
+        y, z = self._analysis.run(None, {"pixels": pixels[None], "t": self._t(level)})
         return y[0], z[0]
 
     def scale_indexes(self, z_hat: Float, level: int) -> Pixels:
@@ -141,18 +142,18 @@ class Model:
             Features psi (1, C, 4h, 4w), the anchors' means (M, 4h, 4w), and what a symbol is worth,
             (M, 4h, 4w): the quantisation step; of models whose steps do not adapt (1, 1, 1), 1.
         """
-        psi, means, *steps = self._mean_head.run(None, {"z_hat": z_hat[None], "t": _t(level)})
+        psi, means, *steps = self._mean_head.run(None, {"z_hat": z_hat[None], "t": self._t(level)})
         return psi, means[0], steps[0][0] if steps else np.ones((1, 1, 1), np.float32)
 
     def context_means(self, psi: Float, anchors: Float, level: int) -> Float:
         """psi (1, C, h, w) and anchors (M, h, w), zero elsewhere, to means (M, h, w)."""
-        inputs = {"psi": psi, "anchors": anchors[None], "t": _t(level)}
+        inputs = {"psi": psi, "anchors": anchors[None], "t": self._t(level)}
         means: Float = self._context.run(None, inputs)[0][0]
         return means
 
     def synthesis(self, y_hat: Float, level: int) -> Pixels:
         """y_hat (M, h, w) to pixels (16h, 16w, 3)."""
-        inputs = {"y_hat": y_hat[None], "t": _t(level)}
+        inputs = {"y_hat": y_hat[None], "t": self._t(level)}
         pixels: Pixels = self._synthesis.run(None, inputs)[0][0]
         return pixels
 
@@ -168,18 +169,20 @@ class Model:
             (M, H/16, W/16), by how many symbols each latent should be larger if the synthesis were
             linear and the others stayed; the same shape, the bits that a squared symbol is worth.
         """
-        inputs = {"pixels": pixels[None], "decoded": decoded[None], "t": _t(level)}
+        inputs = {"pixels": pixels[None], "decoded": decoded[None], "t": self._t(level)}
         inputs |= {"chroma": np.array([chroma], np.float32)}
         inputs |= {"masking": np.array([masking], np.float32)}
         error, weight = self._latent_error.run(None, inputs)
         return error[0], weight[0]
 
+    def _t(self, level: int) -> Float:
+        """Return the t that a level of quality is to the networks, (1,)."""
+        if "t" in self._entropy:
+            return self._entropy["t"][level : level + 1]
+        return np.array([level / (LEVELS - 1)], np.float32)
+
     def _row(self, name: str, level: int) -> Float:
         return self._entropy[name][level].astype(np.float32)[None, :, None, None]
-
-
-def _t(level: int) -> Float:
-    return np.array([level / (LEVELS - 1)], np.float32)
 
 
 @lru_cache(maxsize=4)

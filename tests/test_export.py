@@ -1,6 +1,7 @@
 """Exporting: the ONNX graphs compute what the PyTorch networks compute."""
 
 import copy
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from npeg.training.export.export import export  # noqa: E402
 from npeg.training.networks.layers import Centre, LinearTransform, fold  # noqa: E402
 from npeg.training.networks.model import Codec, anchor_mask, distortion_weight  # noqa: E402
 from npeg.training.networks.transforms import Architecture  # noqa: E402
+from npeg.training.steps.calibrate import knots_of  # noqa: E402
 
 LEVEL = 120
 SMALL = {"analysis_width": 16, "synthesis_width": 24, "analysis_pairs": 2, "synthesis_pairs": 1}
@@ -260,3 +262,24 @@ def test_as_many_hyper_latents_as_hyper_channels_are_no_trouble(tmp_path: Path) 
     psi, *_ = Model(tmp_path, 1).anchor_means(z_hat[0].numpy(), LEVEL)
     expected = codec.mean_head(z_hat / codec.gains.gain_z(T))[0]
     np.testing.assert_allclose(psi, expected, atol=1e-3, rtol=1e-2)
+
+
+def test_a_calibrated_quality_is_the_score_where_it_can_be() -> None:
+    scores = np.linspace(-5, 91, 13)  # at t = 0 to 1
+    knots = knots_of(scores)
+    assert (knots[0], knots[-1], len(knots)) == (0, 1, 11)
+    assert all(b - a >= 0.0399 for a, b in pairwise(knots))
+    assert np.interp(knots[5], np.linspace(0, 1, 13), scores) == pytest.approx(50, abs=0.1)
+
+
+def test_the_networks_see_the_calibrated_quality(codec: Codec, tmp_path: Path) -> None:
+    export(codec, tmp_path / "plain", [], [])
+    export(codec, tmp_path / "bent", [], [], knots=(0.0, 0.2, 1.0))
+    plain, bent = Model(tmp_path / "plain", 1), Model(tmp_path / "bent", 1)
+    z_hat = np.random.default_rng(4).integers(-9, 10, (8, 2, 3)).astype(np.float32)
+    for level, same in ((0, 0), (100, 40), (200, 200)):
+        found, expected = bent.scale_indexes(z_hat, level), plain.scale_indexes(z_hat, same)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(
+            bent.anchor_means(z_hat, level)[1], plain.anchor_means(z_hat, same)[1]
+        )

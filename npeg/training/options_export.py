@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     codec.load_state_dict(state["average"])
     images = load_images(args.images, 64, most=args.fit) if args.images else []
     tune = state.get("tune", "psnr")
-    export(codec, args.out, images, list(FIT_QUALITIES), not args.float, tune)
+    knots = state.get("knots", (0.0, 1.0))
+    export(codec, args.out, images, list(FIT_QUALITIES), not args.float, tune, knots)
     if args.weights:
         save_weights(args.weights, state)
     size = sum(path.stat().st_size for path in args.out.iterdir())

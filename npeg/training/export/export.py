@@ -10,6 +10,7 @@ import copy
 import io
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -248,16 +249,22 @@ def store_half(model: onnx.ModelProto, exact: bool = False) -> None:
         graph.node.insert(0, cast)
 
 
-def level_tables(codec: Codec) -> dict[str, NDArray[Any]]:
-    """Return the integers that depend on the quality, one row a level 0..LEVELS-1."""
-    t = torch.linspace(0, 1, LEVELS)
+def levels_to_t(knots: Sequence[float]) -> Tensor:
+    """Return t of each level, (LEVELS,): between knots at equal steps of the level."""
+    levels = np.linspace(0, 1, LEVELS)
+    return torch.from_numpy(np.interp(levels, np.linspace(0, 1, len(knots)), knots)).float()
+
+
+def level_tables(codec: Codec, t: Tensor) -> dict[str, NDArray[Any]]:
+    """Return the integers that depend on the quality t (LEVELS,), one row a level."""
     gains = codec.gains
     rows = {
         "index_z": gains.index_z(t),
         "multiplier_z": gains.multiplier_z(t),
         "offset_y": gains.index_offset_y(t),
     }
-    return {name: v[:, :, 0, 0].round().numpy().astype(np.int32) for name, v in rows.items()}
+    found = {name: v[:, :, 0, 0].round().numpy().astype(np.int32) for name, v in rows.items()}
+    return found | {"t": t.numpy()}
 
 
 def token_histogram(
@@ -307,6 +314,7 @@ def export(
     qualities: list[float],
     eight_bits: bool = True,
     tune: str = "psnr",
+    knots: Sequence[float] = (0.0, 1.0),
 ) -> None:
     """Write the model folder, atomically.
 
@@ -318,6 +326,7 @@ def export(
         qualities: the t in [0, 1] at which they are coded.
         eight_bits: whether the residual pairs work on 8-bit integers.
         tune: what it was trained for: the tables are fitted to what the encoder then codes.
+        knots: t at equal steps of the quality that users give, 0 to 100; see steps/calibrate.py.
 
     Raises:
         ValueError: the scale head could leave the exact integers.
@@ -331,20 +340,23 @@ def export(
     partial.mkdir(parents=True)
     write_graphs(codec, partial, TUNES[tune])
     prior = model_probabilities(codec)
-    write_entropy(codec, prior, 0, partial)
+    t = levels_to_t(knots)
+    write_entropy(codec, prior, 0, t, partial)
     model = Model(partial, thread_count())
     counts = token_histogram(model, images, qualities, TUNES[tune])
     probabilities = fit_tables(prior, counts)
     first_coded = int(np.argmax(probabilities[:, 0] < SKIPPED_ZERO_PROBABILITY))
-    write_entropy(codec, probabilities, first_coded, partial)
+    write_entropy(codec, probabilities, first_coded, t, partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
 
-def write_entropy(codec: Codec, probabilities: Floats, first_coded: int, folder: Path) -> None:
+def write_entropy(
+    codec: Codec, probabilities: Floats, first_coded: int, t: Tensor, folder: Path
+) -> None:
     """Write the integers of the bitstream: tables, the first one in use, rows of all levels."""
     tables = np.stack([quantize_probabilities(p) for p in probabilities])
-    integers = {"tables": tables, "first_coded": np.array(first_coded)} | level_tables(codec)
+    integers = {"tables": tables, "first_coded": np.array(first_coded)} | level_tables(codec, t)
     np.savez_compressed(folder / "entropy.npz", allow_pickle=False, **integers)
 
 
