@@ -3,7 +3,7 @@
 python results/side_by_side.py KODAK OUT [--photos kodim05.png ...] [--rates 0.15 0.3 0.7]
 
 OUT/<photo>-<rate>.png shows three places, enlarged three times: original, npeg, npeg by `--tune
-clean`, AVIF. They are those where npeg errs most, where it errs most beyond AVIF, and where AVIF
+psnr`, AVIF. They are those where npeg errs most, where it errs most beyond AVIF, and where AVIF
 errs most beyond npeg.
 OUT/side-by-side.tsv has, by photograph and rate, for all three:
 
@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 PHOTOS = [f"kodim{n:02d}.png" for n in (4, 5, 8, 13, 19, 23)]
 RATES = [0.15, 0.3, 0.7]  # bits a pixel
-CODECS = ("npeg", "npeg/tune=clean", "avif")
+CODECS = ("npeg", "npeg/tune=psnr", "avif")
 SIDE, ENLARGE, GAP = 128, 3, 6  # pixels
 SHIFT_SIDE, COLOUR_SIDE, REACH = 64, 8, 8  # pixels
 WORST = 0.01  # share of the photograph that small colours are judged by
