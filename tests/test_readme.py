@@ -1,4 +1,4 @@
-"""README.md: its Python runs, its commands parse, its tree is the tree."""
+"""README.md and docs/: their Python runs, their commands parse, the tree is the tree."""
 
 import re
 import shlex
@@ -10,8 +10,9 @@ from npeg import cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
-COMMANDS = re.findall(r"^    (?:torchrun \S+ -m )?(npeg .*)$", README, re.M)
+PAGES = "\n".join([README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))])
+PYTHON = list(dict.fromkeys(re.findall(r"```python\n(.*?)```", PAGES, re.S)))
+COMMANDS = sorted(set(re.findall(r"^    (?:torchrun \S+ -m )?(npeg .*)$", PAGES, re.M)))
 
 
 @pytest.mark.parametrize("code", PYTHON)
