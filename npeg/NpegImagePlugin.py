@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageCms, ImageFile
 
-from . import container, decode, encode, info, metadata_sections, pillow_metadata
+from . import container, decode, encoding, info, metadata_sections, pillow_metadata
 from .errors import InputError, NpegError
 from .exif import PREFIX
 from .metadata_sections import Metadata
@@ -113,7 +113,10 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             known = ", ".join((*CHOICES, *METADATA))
             raise InputError(f"found the option {name}, expected some of {known}")
     metadata = _given(pillow_metadata.of(image), given) if given else None
-    fp.write(encode(image, **choices, metadata=metadata))
+    turn = pillow_metadata.orientation(image) if given and "exif" not in given else 0
+    strip, quality = choices.pop("strip", False), choices.pop("quality", 75)
+    choices = {"bpp": None, "size": None, "psnr": None, "effort": 1, "tune": "visual"} | choices
+    fp.write(encoding.encode(image, quality, choices, "npeg", metadata, strip, turn))
 
 
 def _given(found: Metadata, given: dict[str, Any]) -> Metadata:

@@ -26,8 +26,12 @@ def encode(
     codec: str,
     metadata: Metadata | None,
     strip: bool,
+    turn: int = 0,
 ) -> bytes:
-    """Encode an image; see `npeg.encode`, whose targets, effort and tune are the choices."""
+    """Encode an image; see `npeg.encode`, whose targets, effort and tune are the choices.
+
+    `turn` is the image's EXIF orientation where metadata is given that does not say it any more.
+    """
     from .pixels import to_picture, to_pixels
 
     if metadata is not None and not isinstance(metadata, Metadata):
@@ -39,7 +43,7 @@ def encode(
                 raise InputError(f"found metadata for {codec}, which carries none")
             targets = tuple(choices[name] for name in ("bpp", "size", "psnr"))
             return dither.encode(to_pixels(opened), codec, quality, targets)
-        pixels, found_metadata = to_picture(opened, metadata, strip)
+        pixels, found_metadata = to_picture(opened, metadata, strip, turn)
     return _encode(pixels, quality, choices, metadata_sections.pack(found_metadata))
 
 

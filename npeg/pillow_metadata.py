@@ -40,6 +40,13 @@ def orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
+def stated_orientation(metadata: Metadata) -> int:
+    """Return the orientation in given EXIF, 0 where there is no EXIF."""
+    if not metadata.exif:
+        return 0
+    return exif_bytes.orientation(bytes(metadata.exif).removeprefix(exif_bytes.PREFIX))
+
+
 def of(image: Image.Image) -> Metadata:
     """Return what npeg can carry of an opened image, but for the ICC profile.
 
@@ -66,11 +73,15 @@ def checked(metadata: Metadata) -> Metadata:
     """Return given metadata as a file holds it: for upright pixels, without a thumbnail.
 
     Raises:
-        InputError: its EXIF is damaged.
+        InputError: its EXIF is damaged, or something is no bytes.
     """
+    for field in ("icc_profile", "exif", "xmp", "iptc", "comment"):
+        value = getattr(metadata, field)
+        if not isinstance(value, (bytes, bytearray)):
+            raise InputError(f"found {type(value).__name__} as {NAMES[field]}, expected bytes")
     try:
         exif = exif_bytes.cleaned(bytes(metadata.exif)) if metadata.exif else b""
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise InputError(f"found damaged EXIF: {error}") from error
     return replace(metadata, exif=exif, xmp=exif_bytes.upright_xmp(_bytes(metadata.xmp)))
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from . import exif as exif_bytes
 from . import pillow_metadata, stated_colours
 from .colour import GREY_MODES, settle
 from .container import check_size
@@ -60,7 +59,7 @@ def to_pixels(image: object) -> Pixels:
 
 
 def to_picture(
-    image: object, metadata: Metadata | None = None, strip: bool = False
+    image: object, metadata: Metadata | None = None, strip: bool = False, turn: int = 0
 ) -> tuple[Pixels, Metadata]:
     """Return pixels in their own colour space, upright, and the metadata that goes with them.
 
@@ -68,6 +67,7 @@ def to_picture(
         image: as for `to_pixels`.
         metadata: in place of the image's own; the image's colour profile stays if this has none.
         strip: keep nothing but the colour profile.
+        turn: the EXIF orientation of the image, 1..8; 0: as the metadata or the image says.
 
     Raises:
         As `to_pixels`.
@@ -77,7 +77,7 @@ def to_picture(
         if metadata is None:
             return pixels, Metadata()
         image = Image.fromarray(pixels)
-    pixels, found = _from_pillow(image, metadata, keep=True)
+    pixels, found = _from_pillow(image, metadata, keep=True, turn=turn)
     return pixels, found.stripped() if strip else found
 
 
@@ -104,21 +104,22 @@ def _from_array(array: NDArray[Any]) -> Pixels:
 
 
 def _from_pillow(
-    image: Image.Image, metadata: Metadata | None, keep: bool
+    image: Image.Image, metadata: Metadata | None, keep: bool, turn: int = 0
 ) -> tuple[Pixels, Metadata]:
     """Return upright pixels and their metadata; `keep` RGB in its own space."""
     if not (image.width and image.height):
         raise InputError(f"found an image of {image.width}x{image.height} pixels, expected 1x1 up")
     check_size(image.width, image.height)
+    if metadata is not None:
+        given, metadata = metadata, pillow_metadata.checked(metadata)
+        turn = turn or pillow_metadata.stated_orientation(given)
     _refuse_deep(image)  # before loading, which cuts some 16-bit images down to 8 bits
     stated = stated_colours.read(image)
     if stated.bits > 8:
         warn(f"{stated.bits} bits a sample are cut to 8")
     _load(image)  # then metadata, which may be behind the pixels; Pillow turns TIFF images itself
-    orientation = pillow_metadata.orientation(image)
-    if metadata and metadata.exif:
-        orientation = exif_bytes.orientation(metadata.exif.removeprefix(exif_bytes.PREFIX))
-    found = pillow_metadata.of(image) if metadata is None else pillow_metadata.checked(metadata)
+    orientation = turn or pillow_metadata.orientation(image)
+    found = pillow_metadata.of(image) if metadata is None else metadata
     icc_profile, convert = stated_colours.profile(image, stated)
     if metadata and metadata.icc_profile:
         icc_profile, convert = metadata.icc_profile, False

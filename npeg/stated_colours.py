@@ -34,11 +34,13 @@ class Stated(NamedTuple):
 
 def read(image: Image.Image) -> Stated:
     """Read what the head of an opened file says; where it cannot be read again, nothing."""
-    file = getattr(image, "fp", None)
-    reader = _READERS.get(image.format or "")
-    if reader is None or file is None or getattr(file, "closed", False):
-        return Stated()
+    reader, file = _READERS.get(image.format or ""), getattr(image, "fp", None)
     try:
+        if reader is None:
+            return Stated()
+        if file is None or getattr(file, "closed", False):  # as after loading
+            with open(getattr(image, "filename", "") or "", "rb") as again:
+                return reader(again)
         place = file.tell()
         file.seek(0)
         found = reader(file)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
@@ -85,6 +85,7 @@ def test_exif_but_for_orientation_and_thumbnail_stays_byte_for_byte():
     assert exif.cleaned(lone) == b""  # nothing else was there
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.integers(0, len(EXIF)), st.integers(0, 255))
 def test_damaged_exif_is_cleaned_or_refused(tail, at, value):
     damaged = bytearray(EXIF)
@@ -234,6 +235,7 @@ def test_a_section_twice_or_too_large_is_refused():
         metadata_sections.pack(Metadata(comment=bytes(1 << 22)))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(container.METADATA)), st.binary(max_size=60))
 def test_any_contents_are_read_or_refused_in_one_line(kind, payload):
     for packed in (payload, b"\0" + payload, b"\1" + zlib.compress(payload)):

@@ -131,6 +131,20 @@ def test_an_option_that_means_nothing_is_refused_but_not_another_formats_info(ph
     opened.save(io.BytesIO(), "NPEG", **opened.info)
 
 
+def test_a_turned_photo_is_saved_upright_whatever_else_is_given(photo):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "a camera", 6
+    buffer = io.BytesIO()
+    Image.fromarray(photo[:16, :24]).save(buffer, "JPEG", exif=exif)
+    image = Image.open(buffer)
+    for options in ({"xmp": b"<x/>"}, {"exif": None}, {"dpi": (72, 72)}, {"strip": True}):
+        image.save(saved := io.BytesIO(), "NPEG", **options)
+        assert Image.open(saved).size == (16, 24), options
+    exif[0x0112] = 1
+    image.save(saved := io.BytesIO(), "NPEG", exif=exif)
+    assert Image.open(saved).size == (24, 16)
+
+
 def test_save_takes_metadata_as_pillows_own_writers_do(photo):
     image = Image.fromarray(photo[:16, :24])
     profile = icc.profile(icc.PRIMARIES[12], None)
@@ -151,3 +165,6 @@ def test_save_takes_metadata_as_pillows_own_writers_do(photo):
     assert set(Image.open(again).info) == {"icc_profile"}
     with pytest.raises(npeg.NpegError, match="found damaged EXIF"):
         image.save(io.BytesIO(), "NPEG", exif=b"nonsense")
+    for name in ("exif", "xmp", "comment", "icc_profile"):
+        with pytest.raises(npeg.NpegError, match="found int as .*, expected bytes"):
+            image.save(io.BytesIO(), "NPEG", **{name: 5})
