@@ -1,40 +1,59 @@
 """Pillow plugin: `Image.open` and `Image.save` for .npeg files, after `npeg.register()`.
 
-Opening reads the header alone; pixels are decoded when they are asked for.
+Opening reads the header and the metadata; pixels are decoded when they are asked for.
 """
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import IO, TYPE_CHECKING
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, Any
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageCms, ImageFile
 
-from . import container, decode, encode
-from .errors import NpegError
+from . import container, decode, encoding, info, metadata_sections, pillow_metadata
+from .errors import InputError, NpegError
+from .exif import PREFIX
+from .metadata_sections import Metadata
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
 FORMAT = "NPEG"
+CHOICES = ("quality", "bpp", "size", "psnr", "effort", "tune", "strip")
+METADATA = ("icc_profile", "exif", "xmp", "iptc", "dpi", "comment")
 
 
 class NpegImageFile(ImageFile.ImageFile):
     """A .npeg file that Pillow has opened."""
 
     format = FORMAT
-    format_description = "npeg neural image"
+    format_description = "NPEG neural image"
+    text: dict[str, str]
+    _encoded = _exclusive_fp = False  # of an image without a file: one from a pickle
 
     def _open(self) -> None:
         assert self.fp is not None
         try:
-            header = container.read_header(self.fp.read(container.HEADER_SIZE))
+            header, payloads = container.read_leading(self.fp)
         except NpegError as error:
             raise OSError(str(error)) from error
         self._size = header.width, header.height
         self._mode = "RGB" if header.channels == 3 else "L"
-        self.info["quality"] = header.quality
+        self._tell_metadata(payloads)
         self._encoded = True
+
+    def _tell_metadata(self, payloads: dict[bytes, bytes]) -> None:
+        """Fill `info` and `text` as Pillow's own plugins do."""
+        try:
+            found = metadata_sections.unpack(payloads)
+        except NpegError as error:
+            raise OSError(str(error)) from error
+        for name in METADATA:
+            if value := getattr(found, name):
+                self.info[name] = PREFIX + value if name == "exif" else value
+        self.text = {
+            text.keyword: _IText(text.text, text.language, text.translated) for text in found.text
+        }
 
     def load(self) -> PixelAccess | None:
         """Decode the pixels on the first call; a bad file is refused before they get memory."""
@@ -45,17 +64,17 @@ class NpegImageFile(ImageFile.ImageFile):
                 raise OSError(str(error)) from error
             if self._exclusive_fp:
                 self.fp.close()
-            self._encoded = False
-            self.fp = BytesIO(pixels.tobytes())
-            self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+            self._encoded, self.fp, self.tile = False, None, []
+            self.im = Image.fromarray(pixels).im
         return super().load()
 
     def verify(self) -> None:
         """Raise OSError unless the file is whole and every CRC-32 agrees; decodes no pixels."""
-        try:
-            container.info(self._read())
-        except NpegError as error:
-            raise OSError(str(error)) from error
+        if self._encoded and self.fp is not None:
+            try:
+                info(self._read())
+            except NpegError as error:
+                raise OSError(str(error)) from error
         super().verify()
 
     def _read(self) -> bytes:
@@ -63,10 +82,54 @@ class NpegImageFile(ImageFile.ImageFile):
         self.fp.seek(0)
         return self.fp.read()
 
+    def __getstate__(self) -> list[Any]:
+        """Return the state of Pillow's own images, and the texts."""
+        return [*super().__getstate__(), self.text]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        """Take it back."""
+        *state, self.text = state
+        super().__setstate__(state)
+
+
+class _IText(str):
+    """A text with its language, as that of Pillow's PNG plugin, which writes it as it came."""
+
+    lang: str
+    tkey: str
+
+    def __new__(cls, text: str, lang: str = "", tkey: str = "") -> _IText:
+        self = super().__new__(cls, text)
+        self.lang, self.tkey = lang, tkey
+        return self
+
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    names = ("quality", "bpp", "size", "psnr", "effort", "tune")
-    fp.write(encode(image, **{n: v for n, v in image.encoderinfo.items() if n in names}))
+    options = dict(image.encoderinfo)
+    choices = {name: options.pop(name) for name in CHOICES if name in options}
+    given = {name: options.pop(name) for name in METADATA if name in options}
+    for name, value in options.items():  # people save with **image.info to keep metadata
+        if name not in image.info or image.info[name] is not value:
+            known = ", ".join((*CHOICES, *METADATA))
+            raise InputError(f"found the option {name}, expected some of {known}")
+    metadata = _given(pillow_metadata.of(image), given) if given else None
+    turn = pillow_metadata.orientation(image) if given and "exif" not in given else 0
+    strip, quality = choices.pop("strip", False), choices.pop("quality", 75)
+    choices = {"bpp": None, "size": None, "psnr": None, "effort": 1, "tune": "visual"} | choices
+    fp.write(encoding.encode(image, quality, choices, "npeg", metadata, strip, turn))
+
+
+def _given(found: Metadata, given: dict[str, Any]) -> Metadata:
+    """Return an image's own metadata with what is given in its place; None is nothing."""
+    values = {name: value or getattr(Metadata(), name) for name, value in given.items()}
+    if isinstance(values.get("exif"), Image.Exif):
+        values["exif"] = values["exif"].tobytes()
+    for name in ("xmp", "comment"):
+        if isinstance(values.get(name), str):
+            values[name] = values[name].encode()
+    if "icc_profile" in given and not given["icc_profile"]:  # not the image's own either
+        values["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return replace(found, **values)
 
 
 def _accept(prefix: bytes) -> bool:

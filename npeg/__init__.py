@@ -5,24 +5,32 @@ Importing it costs a few milliseconds: NumPy and ONNX Runtime are imported when 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import NpegError
 
 if TYPE_CHECKING:
+    import os
+    from mmap import mmap
+    from typing import IO
+
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
     from .container import Info
     from .dither.container import Info as DitherInfo
+    from .metadata_sections import Metadata
+
+    Buffer = bytes | bytearray | memoryview | mmap | NDArray[np.uint8]
+    Source = str | os.PathLike[str] | IO[bytes] | Buffer
 
 __version__ = "0.1.0"
-__all__ = ["NpegError", "__version__", "decode", "encode", "info", "register"]
+__all__ = ["NpegError", "__version__", "decode", "encode", "info", "metadata", "register"]
 
 
 def encode(
-    image: Image | NDArray[np.uint8],
+    image: Image | NDArray[np.uint8] | Source,
     quality: float = 75,
     *,
     bpp: float | None = None,
@@ -31,13 +39,17 @@ def encode(
     effort: int = 1,
     tune: str = "visual",
     codec: str = "npeg",
+    metadata: Metadata | None = None,
+    strip: bool = False,
 ) -> bytes:
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
 
     Args:
-        image: a Pillow image of 8 bits a sample without transparent pixels, or uint8 sRGB pixels
-            (H, W, 3), or grey ones (H, W) or (H, W, 1).  A Pillow image is turned upright as its
-            EXIF says and its embedded ICC profile is converted to sRGB.
+        image: uint8 pixels (H, W, 3), or grey ones (H, W) or (H, W, 1), of any memory layout; a
+            Pillow image of 8 bits a sample without transparent pixels; or an image file: a path, a
+            file object, or a buffer of its bytes.  What is no array is turned upright as its EXIF
+            says; RGB stays in its colour space and the file gets the ICC profile, other colours
+            are converted to sRGB.
         quality: 0 (smallest file) to 100 (best image), in steps of 0.5.
         bpp: instead of quality: at most this many bits of the whole file a pixel.
         size: instead of quality: at most this many bytes.
@@ -45,7 +57,9 @@ def encode(
         effort: 0, or 1 for a smaller file at equal quality in over twice the time.
         tune: visual for the smallest file that looks as good, psnr for the least squared error.
         codec: npeg, or a binary autoencoder of the teaching program: dither (one rate, whatever
-            the quality) or dither8; these take no targets.
+            the quality) or dither8; these take no targets and carry no metadata.
+        metadata: in place of the image's own, such as `npeg.metadata` returns.
+        strip: leave out all metadata but the colour profile.
 
     Returns:
         The bytes of the file.
@@ -55,56 +69,67 @@ def encode(
             reaches the target.
 
     Warns:
-        UserWarning: something of a Pillow image is not stored: EXIF, XMP, further frames.
+        UserWarning: something of the image is converted, cut or not stored.
     """
-    from . import targets
-    from .pixels import to_pixels
+    from . import encoding
 
-    if codec != "npeg":
-        from . import dither
-
-        return dither.encode(to_pixels(image), codec, quality, (bpp, size, psnr))
-    return targets.encode(
-        to_pixels(image), quality, bpp=bpp, size=size, psnr=psnr, effort=effort, tune=tune
-    )
+    choices: dict[str, Any] = {"bpp": bpp, "size": size, "psnr": psnr, "effort": effort}
+    return encoding.encode(image, quality, choices | {"tune": tune}, codec, metadata, strip)
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
-    """Decode the bytes of a .npeg file.
+def decode(data: Source) -> NDArray[np.uint8]:
+    """Decode a .npeg file.
 
     Args:
-        data: the whole file.
+        data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
 
     Returns:
-        uint8 pixels, sRGB (H, W, 3) or grey (H, W).
+        uint8 pixels, C-contiguous, RGB (H, W, 3) or grey (H, W).  RGB is sRGB unless
+        `npeg.metadata` has an ICC profile for it.
 
     Raises:
         NpegError: the bytes are not a valid file, or this version of npeg cannot read it.
     """
-    from . import codec, dither
+    from . import encoding
 
-    data = _as_bytes(data)
-    return dither.decode(data) if dither.is_file(data) else codec.decode_pixels(data)
+    return encoding.decode(data)
 
 
-def info(data: bytes) -> Info | DitherInfo:
+def info(data: Source) -> Info | DitherInfo:
     """Verify the structure and every CRC-32 of a .npeg file; no pixels are decoded.
 
     Args:
-        data: the whole file.
+        data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
 
     Returns:
         `header` (width and height in pixels, channels, quality, model_id, ...), `sections`,
-        `size_bytes` and `rate_bpp`; the header of a dither file has `variant` and `planes` in
-        place of `model_id`.
+        `metadata` (names of what is there), `size_bytes` and `rate_bpp`; the header of a dither
+        file has `variant` and `planes` in place of `model_id`.
 
     Raises:
         NpegError: the bytes are not a valid file.
     """
-    from . import container, dither
+    from . import encoding
 
-    data = _as_bytes(data)
-    return dither.info(data) if dither.is_file(data) else container.info(data)
+    return encoding.info(data)
+
+
+def metadata(data: Source) -> Metadata:
+    """Return what a .npeg file says beside its pixels; no pixels are decoded.
+
+    Args:
+        data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
+
+    Returns:
+        `icc_profile`, `exif`, `xmp`, `iptc`, `comment` (bytes), `dpi` and `text`; empty where the
+        file has none.
+
+    Raises:
+        NpegError: the bytes are not a valid file.
+    """
+    from . import encoding
+
+    return encoding.metadata(data)
 
 
 def register() -> None:
@@ -112,12 +137,3 @@ def register() -> None:
     from . import NpegImagePlugin
 
     NpegImagePlugin.register()
-
-
-def _as_bytes(data: object) -> bytes:
-    """Return bytes-like data as bytes: a path in its place is the likely mistake."""
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    from .errors import InputError
-
-    raise InputError(f"found {type(data).__name__}, expected the bytes of a .npeg file")

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import __version__, decode, encode, image_files, info, jobs
+from . import __version__, decode, encode, image_files, info, jobs, metadata
 from .errors import InputError, LimitError, NpegError
 from .jobs import STREAM, Job, Outcome, Record
 
@@ -36,7 +36,6 @@ EXTRAS = {  # subcommand -> (help, cheap module with add_arguments(parser) and r
     "bench": ("compare with other codecs", "npeg.bench.options"),
 }
 SIZE_UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "kib": 2**10, "mib": 2**20}
-METADATA_BYTES = 1 << 20  # what a .npeg file may have beyond its header's `most_bytes`
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -131,7 +130,7 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
     effort = 1 if args.effort is None else args.effort
     choices = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr, "tune": args.tune or "visual"}
     with jobs.open_source(job.source) as file, image_files.open_image(file) as image:
-        data = encode(image, quality, **choices, effort=effort, codec=args.codec)
+        data = encode(image, quality, **choices, effort=effort, codec=args.codec, strip=args.strip)
     jobs.write(job.output, data, args.force)
     return _record(job, _read_header(data), len(data), start)
 
@@ -145,7 +144,8 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
         from .enhance import enhance
 
         pixels = enhance(pixels, args.enhance, args.strength)
-    jobs.write(job.output, image_files.image_file(pixels, image_format), args.force)
+    found = metadata(data).stripped() if args.strip else metadata(data)
+    jobs.write(job.output, image_files.image_file(pixels, image_format, found), args.force)
     return _record(job, header, len(data), start)
 
 
@@ -210,6 +210,7 @@ def _info_file(args: argparse.Namespace, job: Job) -> Record:
         "quality": found.header.quality,
         "tiles": found.header.tiles,
         "sections": [vars(section) for section in found.sections],
+        "metadata": list(found.metadata),
     }
 
 
@@ -250,6 +251,7 @@ def _info_text(record: Record) -> str:
         f"{'RGB' if record['channels'] == 3 else 'grey'}  {_size_text(record['size_bytes'])}  "
         f"{record['rate_bpp']:.2f} bpp  quality {record['quality']:g}  {tiles}  "
         f"{model}  version {record['version']}"
+        f"{''.join(f'  {name}' for name in record['metadata'])}"
     )
 
 
@@ -274,12 +276,12 @@ def _read_header(data: bytes) -> AnyHeader:
 
 def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
     """Read a .npeg file, no further than a file with such a header can be long."""
-    from .container import HEADER_SIZE
+    from .container import HEADER_SIZE, MOST_METADATA
 
     with jobs.open_source(source) as file:
         parts = [file.read(HEADER_SIZE)]  # a dither file's header has no more bytes
         header = _read_header(parts[0])
-        left = header.most_bytes + METADATA_BYTES
+        left = header.most_bytes + MOST_METADATA
         while part := file.read(1 << 20):
             parts.append(part)
             left -= len(part)
@@ -343,6 +345,7 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-e", "--effort", type=int, choices=(0, 1), help=text)
     text = "visual: smallest that looks as good; psnr: smallest at equal PSNR, to be measured by"
     parser.add_argument("--tune", choices=("visual", "psnr"), help=f"{text} (default visual)")
+    _add_strip(parser)
     _add_switches(parser)
     parser.set_defaults(
         run=partial(_run, _encode_file, Kind(image_files.PICTURES, ".npeg", _job_text))
@@ -351,6 +354,7 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
 
 def _add_decode(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, "the input's name with .png; its extension chooses the image format")
+    _add_strip(parser)
     _add_switches(parser)
     parser.add_argument("--enhance", metavar="NAME", help="then apply this method of npeg enhance")
     _add_strength(parser)
@@ -372,6 +376,11 @@ def _add_enhance(parser: argparse.ArgumentParser) -> None:
     add("--list", action="store_true", help="list the methods, and how to install missing ones")
     _add_switches(parser)
     parser.set_defaults(run=_enhance)
+
+
+def _add_strip(parser: argparse.ArgumentParser) -> None:
+    text = "leave out EXIF, XMP and all other metadata but the colour profile"
+    parser.add_argument("--strip", action="store_true", help=text)
 
 
 def _add_strength(parser: argparse.ArgumentParser) -> None:

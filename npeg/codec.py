@@ -157,7 +157,13 @@ def _header_for(pixels: Pixels, level: int, tile_size: int | None, model_id: int
         height=height,
         channels=1 if pixels.ndim == 2 else 3,
         tile_size=tile_size or _tile_size(height, width),
+        neutral=pixels.ndim == 3 and _is_neutral(pixels),
     )
+
+
+def _is_neutral(pixels: Pixels) -> bool:
+    """Tell RGB (H, W, 3) whose channels are equal everywhere: row by row, most end at once."""
+    return all((row == row[:, :1]).all() for row in pixels)
 
 
 def _tile_size(height: int, width: int) -> int:
@@ -203,9 +209,10 @@ def _quantise(
 def _to_pixels(model: Model, latents: list[Float], header: Header) -> Pixels:
     """Return the image that the tiles' latents stand for, in the file's channels."""
     rgb = synthesise(model, latents, list(tiles_of(header)), header)
-    if header.channels == 3:
+    if header.channels == 3 and not header.neutral:
         return rgb
-    return ((rgb.astype(np.uint16).sum(axis=2) + 1) // 3).astype(np.uint8)  # rounded mean
+    mean = ((rgb.astype(np.uint16).sum(axis=2) + 1) // 3).astype(np.uint8)  # rounded
+    return np.repeat(mean[..., None], 3, axis=2) if header.neutral else mean
 
 
 def _analyse(model: Model, rgb: Pixels, tile: Tile, level: int) -> tuple[Float, Float]:

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import FormatError, LimitError
 
@@ -18,6 +19,10 @@ MAX_TILE_UNITS = 32  # tiles of at most 2048x2048 pixels bound what one payload 
 MAX_PIXELS = 1 << 26  # what one file can ask a decoder for: 64 Mpx, 192 MiB of RGB
 BIT_DEPTHS = {0: 8}
 CHANNELS = {0: 1, 1: 3}
+NEUTRAL = 2  # in place of the channels: RGB whose channels are equal everywhere, coded as grey
+METADATA = frozenset((b"i", b"e", b"x", b"p", b"d", b"c", b"k"))  # each at most once
+MAX_METADATA = 1 << 22  # bytes that one of these sections may have
+MOST_METADATA = 1 << 23  # that all of them may have together
 
 # magic, version, model, level, layout, width and height of 3 bytes, tile units, reserved
 _FIELDS = struct.Struct("<4sBBBB3s3sBB")
@@ -39,6 +44,7 @@ class Header:
     bit_depth: int = 8
     tile_size: int = 1024
     version: int = VERSION
+    neutral: bool = False  # of 3 channels that are equal everywhere
 
     @property
     def quality(self) -> float:
@@ -66,11 +72,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Info:
-    """A verified file: its header, its sections and its size."""
+    """A verified file: its header, its sections, its size, and names of its metadata."""
 
     header: Header
     sections: tuple[Section, ...]
     size_bytes: int
+    metadata: tuple[str, ...] = ()
 
     @property
     def rate_bpp(self) -> float:
@@ -89,6 +96,7 @@ def check_size(width: int, height: int) -> None:
 def pack_header(header: Header) -> bytes:
     """Return the HEADER_SIZE bytes of a header."""
     layout = {v: k for k, v in CHANNELS.items()}[header.channels]
+    layout = NEUTRAL if header.neutral else layout
     depth = {v: k for k, v in BIT_DEPTHS.items()}[header.bit_depth]
     fields = _FIELDS.pack(
         MAGIC,
@@ -128,7 +136,7 @@ def read_header(data: bytes) -> Header:
         raise FormatError(f"header is damaged: CRC-32 {zlib.crc32(fields):08x}, written {crc:08x}")
     if level >= LEVELS:
         raise FormatError(f"quality byte is {level}, at most {LEVELS - 1} is defined")
-    if layout & 15 not in CHANNELS or layout >> 4 not in BIT_DEPTHS or reserved:
+    if layout & 15 not in (*CHANNELS, NEUTRAL) or layout >> 4 not in BIT_DEPTHS or reserved:
         raise FormatError(f"layout {layout:02x} and reserved byte {reserved:02x} are not defined")
     if not (width and height and 1 <= units <= MAX_TILE_UNITS):
         raise FormatError(f"image of {width}x{height} pixels in tiles of {units * TILE_UNIT}")
@@ -138,10 +146,11 @@ def read_header(data: bytes) -> Header:
         level=level,
         width=width,
         height=height,
-        channels=CHANNELS[layout & 15],
+        channels=CHANNELS.get(layout & 15, 3),
         bit_depth=BIT_DEPTHS[layout >> 4],
         tile_size=units * TILE_UNIT,
         version=version,
+        neutral=layout & 15 == NEUTRAL,
     )
 
 
@@ -184,12 +193,50 @@ def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
             raise FormatError(
                 f"section type {chr(kind[0])!r} is not known and needed for the pixels"
             )
+    _check_metadata(sections)
     tiles = [i for i, (kind, _) in enumerate(sections) if kind == TILE]
     if len(tiles) != header.tiles:
         raise FormatError(f"truncated: {len(tiles)} of {header.tiles} tiles are there")
     if tiles[-1] != len(sections) - 1:
         raise FormatError("sections follow the last tile, which ends a file")
     return header, sections
+
+
+def _check_metadata(sections: list[tuple[bytes, bytes]]) -> None:
+    """Raise FormatError for metadata that is there twice or larger than it may be."""
+    sizes: dict[bytes, int] = {}
+    for kind, payload in sections:
+        if kind not in METADATA:
+            continue
+        if kind in sizes:
+            raise FormatError(f"metadata section {chr(kind[0])!r} is there twice")
+        sizes[kind] = len(payload)
+    if max(sizes.values(), default=0) > MAX_METADATA or sum(sizes.values()) > MOST_METADATA:
+        raise FormatError(f"metadata has {sum(sizes.values())} bytes, more than it may have")
+
+
+def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
+    """Read the header of an open file and the metadata before its first tile, no pixels.
+
+    Damaged sections are left out: whoever reads the whole file refuses it.
+
+    Raises:
+        FormatError: the header is not usable.
+        LimitError: larger than a decoder may allocate.
+    """
+    header, found = read_header(file.read(HEADER_SIZE)), {}
+    while len(head := file.read(_SECTION.size)) == _SECTION.size:
+        kind, length, crc = _SECTION.unpack(head)
+        if kind.islower() and kind not in METADATA:
+            file.seek(length, 1)
+            continue
+        if kind not in METADATA or kind in found or length > MAX_METADATA:
+            break
+        payload = file.read(length)
+        if crc != zlib.crc32(payload, zlib.crc32(head[:5])):
+            break
+        found[kind] = payload
+    return header, found
 
 
 def read_tiles(data: bytes) -> tuple[Header, list[bytes]]:

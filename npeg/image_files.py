@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, LimitError
+from .errors import InputError, LimitError, warn
 from .jobs import STREAM
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+    from .metadata_sections import Metadata
 
 PICTURES = (  # files that count in a folder
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs"),
@@ -30,11 +33,12 @@ SAVE_OPTIONS: dict[str, dict[str, int]] = {  # of Pillow, per image format that 
 }
 
 
-def open_image(file: io.BufferedReader) -> Image:
+def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
     """Open an image with Pillow, which reads no pixels yet."""
     import PIL.Image
 
-    start = file.peek(4)[:4].hex() or "nothing"
+    head = file.getvalue() if isinstance(file, io.BytesIO) else file.peek(4)
+    start = head[:4].hex() or "nothing"
     try:
         return PIL.Image.open(file)
     except PIL.UnidentifiedImageError:
@@ -61,15 +65,48 @@ def image_format(output: str) -> str:
     return image_format
 
 
-def image_file(pixels: NDArray[np.uint8], image_format: str) -> bytes:
-    """Return the bytes of an image file with these pixels."""
+def image_file(
+    pixels: NDArray[np.uint8], image_format: str, metadata: Metadata | None = None
+) -> bytes:
+    """Return the bytes of an image file with these pixels and what it can hold of the metadata.
+
+    Args:
+        pixels: (H, W, 3), in the space of the metadata's ICC profile, or grey (H, W).
+        image_format: Pillow's name of it.
+        metadata: of the .npeg file that the pixels are from.
+
+    Raises:
+        InputError: the format cannot hold such an image.
+
+    Warns:
+        UserWarning: the format cannot hold some of the metadata; without a place for a colour
+            profile the pixels are converted to sRGB.
+    """
     import PIL.Image
 
+    options: dict[str, Any] = dict(SAVE_OPTIONS.get(image_format, {}))
+    if metadata is not None:
+        pixels, more = _with_metadata(pixels, image_format, metadata)
+        options |= more
     buffer = io.BytesIO()
     try:
-        PIL.Image.fromarray(pixels).save(
-            buffer, format=image_format, **SAVE_OPTIONS.get(image_format, {})
-        )
-    except (OSError, ValueError) as error:
+        PIL.Image.fromarray(pixels).save(buffer, format=image_format, **options)
+    except (OSError, ValueError, OverflowError, struct.error) as error:
         raise InputError(f"found an image that {image_format} cannot hold: {error}") from error
     return buffer.getvalue()
+
+
+def _with_metadata(
+    pixels: NDArray[np.uint8], image_format: str, metadata: Metadata
+) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """Return the pixels and the options of `Image.save`; warn of what is lost."""
+    from .colour import to_srgb
+    from .pillow_metadata import save_options
+
+    options, lost = save_options(metadata, image_format)
+    if lost.icc_profile:
+        warn(f"colours are converted to sRGB: {image_format} holds no ICC profile")
+        pixels, lost = to_srgb(pixels, lost.icc_profile), lost.without("icc_profile")
+    if names := lost.names():
+        warn(f"{image_format} does not hold {' and '.join(names)}, which the file has")
+    return pixels, options

@@ -6,7 +6,7 @@ Ids are written by hand and never renumbered; a file names the id it was encoded
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
+from .sessions import once_a_process, open_session
 
 MODELS = {7: "seventh", 8: "eighth"}  # model id -> folder below models/
 WITHDRAWN = {1, 2, 3, 4, 5, 6}  # previews that were never released
@@ -42,16 +43,6 @@ def fingerprint(folders: Iterable[Path]) -> str:
     paths = sorted(path for folder in folders for path in folder.iterdir())
     weights = [path for path in paths if path.suffix in (".onnx", ".npz")]
     return sha256(b"".join(sha256(path.read_bytes()).digest() for path in weights)).hexdigest()[:8]
-
-
-def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """Return a session that runs the graph of an ONNX file on the CPU."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # spinning threads of several sessions would fight over the cores
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True)
@@ -185,7 +176,7 @@ class Model:
         return self._entropy[name][level].astype(np.float32)[None, :, None, None]
 
 
-@lru_cache(maxsize=4)
+@once_a_process
 def _load(model_id: int, threads: int) -> Model:
     if model_id in WITHDRAWN:
         raise FormatError(f"file needs model {model_id}, a preview that was never released")

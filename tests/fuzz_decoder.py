@@ -13,7 +13,7 @@ import traceback
 
 import numpy as np
 
-from npeg import codec, container
+from npeg import codec, container, icc, metadata_sections
 from npeg.errors import NpegError
 
 
@@ -27,7 +27,18 @@ def seeds() -> list[bytes]:
         codec.encode_pixels(colour, 200),
         codec.encode_pixels(smooth, 100, tile_size=64),
         codec.encode_pixels(smooth[:1, :1], 0),
+        codec.encode_pixels(np.repeat(smooth[:20, :20, None], 3, axis=2), 60),  # neutral
+        metadata_sections.insert(codec.encode_pixels(colour, 30), everything(), 20),
     ]
+
+
+def everything() -> bytes:
+    """Return a section of each type of metadata."""
+    texts = (metadata_sections.Text("Title", "t" * 99, "en", "Titel"),) * 2
+    metadata = metadata_sections.Metadata(
+        icc.profile(icc.SRGB, 1.8), b"II*\0" + bytes(40), b"<x/>", b"\x1c", (72, 72), b"c", texts
+    )
+    return metadata_sections.pack(metadata)
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
@@ -37,15 +48,27 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         for _ in range(rng.randint(1, 8)):
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         return bytes(damaged[: rng.randint(0, len(damaged))])
-    header, tiles = container.read_tiles(data)
+    header, sections = container.read_sections(data)
+    tiles = [payload for kind, payload in sections if kind == container.TILE]
+    metadata = [(kind, payload) for kind, payload in sections if kind != container.TILE]
     fields = vars(header) | {}
     if rng.random() < 0.5:
-        name = rng.choice(["level", "width", "height", "channels", "tile_size"])
-        choices = {"level": range(201), "channels": (1, 3), "tile_size": range(64, 2049, 64)}
+        name = rng.choice(["level", "width", "height", "channels", "tile_size", "neutral"])
+        choices = {
+            "level": range(201),
+            "channels": (1, 3),
+            "neutral": (False, True),
+            "tile_size": range(64, 2049, 64),
+        }
         fields[name] = rng.choice(choices.get(name, range(1, 300)))
     changed = container.Header(**fields)
     payloads = [mutate_payload(rng.choice(tiles), rng) for _ in range(changed.tiles)]
-    return container.write(changed, payloads)
+    mutated = b"".join(
+        container.pack_section(rng.choice([kind, kind, b"q", b"k"]), mutate_payload(payload, rng))
+        for kind, payload in rng.sample(metadata, rng.randint(0, len(metadata)))
+    )
+    file = container.write(changed, payloads)
+    return metadata_sections.insert(file, mutated, container.HEADER_SIZE)
 
 
 def mutate_payload(payload: bytes, rng: random.Random) -> bytes:
@@ -77,6 +100,7 @@ def main() -> None:
         data = mutate(rng.choice(pool), rng)
         started = time.monotonic()
         try:
+            metadata_sections.read(data)
             codec.decode_pixels(data)
             images += 1
         except NpegError:

@@ -1,5 +1,6 @@
 """Bad input on the command line: one line, exit status 1, no output file, little memory."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,7 +30,7 @@ def bad_npeg_files(good: bytes) -> list[tuple[str, bytes]]:
         ("version 2", good[:4] + b"\2" + good[5:]),
         ("Mpx", forged(width=60_000, height=60_000)),
         ("tiles", forged(width=8000, height=8000)),
-        ("longer", good + bytes(2_000_000)),
+        ("longer", good + bytes(10_000_000)),
         (MODEL, forged(model_id=250)),
         (PAYLOAD, forged(width=2048, height=2048, tile_size=2048)),
         (PAYLOAD, forged(width=1, height=1)),
@@ -116,10 +117,17 @@ def test_lost_metadata_is_one_warning_line(run, photo):
     exif = Image.Exif()
     exif[0x010F] = "a camera"
     Image.fromarray(photo).save("x.jpg", exif=exif, xmp=b"<x/>")
-    done = run("encode", "x.jpg")
+    assert run("encode", "x.jpg").err == ""  # all is carried
+    done = run("decode", "x.npeg", "-o", "x.bmp")
     assert done.status == 0
-    assert done.err == "npeg: warning: x.jpg: EXIF and XMP metadata is not stored\n"
-    assert run("encode", "x.jpg", "-f", "--quiet").err == ""
+    assert done.err == "npeg: warning: x.npeg: BMP does not hold EXIF and XMP, which the file has\n"
+    assert run("decode", "x.npeg", "-o", "x.bmp", "-f", "--quiet").err == ""
+    assert run("info", "x.npeg").out.endswith("  EXIF  XMP\n")
+    run("decode", "x.npeg", "-o", "x.webp")
+    with Image.open("x.webp") as image:
+        assert image.getexif()[0x010F] == "a camera"
+    assert run("encode", "x.jpg", "-f", "--strip").err == ""
+    assert json.loads(run("info", "x.npeg", "--json").out)["metadata"] == []
 
 
 def test_a_bug_in_one_file_is_one_line_too(run, photo_npeg, monkeypatch):

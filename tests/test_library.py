@@ -1,6 +1,9 @@
 """npeg.encode, npeg.decode and npeg.info: arrays and Pillow images, qualities and exact targets."""
 
+import array
+import io
 import math
+import mmap
 import subprocess
 import sys
 
@@ -11,6 +14,7 @@ from PIL import Image
 
 import npeg
 from npeg import targets
+from npeg.enhance import enhance
 
 SIZES = [(1, 1), (1, 2), (3, 1), (15, 17), (16, 16), (64, 63), (65, 64), (5, 130)]
 
@@ -41,13 +45,120 @@ def test_arrays_and_pillow_images_give_the_same_file(photo, photo_npeg):
     )
 
 
-def test_bytes_like_data_is_decoded_and_a_path_is_refused(photo_npeg):
-    np.testing.assert_array_equal(
-        npeg.decode(bytearray(photo_npeg)), npeg.decode(memoryview(photo_npeg))
-    )
-    for function in (npeg.decode, npeg.info):
-        with pytest.raises(npeg.NpegError, match=r"found str, expected the bytes"):
-            function("photo.npeg")
+def sources(data: bytes, path) -> list:
+    """Return everything that stands for a file with these bytes."""
+    path.write_bytes(data)
+    with open(path, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    spread = np.zeros(2 * len(data), np.uint8)
+    spread[::2] = np.frombuffer(data, np.uint8)
+    return [
+        *(data, bytearray(data), memoryview(data), mapped, np.frombuffer(data, np.uint8)),
+        *(array.array("B", data), memoryview(spread)[::2], str(path), path, io.BytesIO(data)),
+    ]
+
+
+def test_paths_file_objects_and_buffers_are_one_set_of_inputs(photo_npeg, tmp_path):
+    decoded = npeg.decode(photo_npeg)
+    for source in sources(photo_npeg, tmp_path / "photo.npeg"):
+        np.testing.assert_array_equal(npeg.decode(source), decoded)
+    for source in sources(photo_npeg, tmp_path / "photo.npeg"):
+        assert npeg.info(source) == npeg.info(photo_npeg)
+    for source in sources(photo_npeg, tmp_path / "photo.npeg"):
+        assert npeg.metadata(source) == npeg.metadata(photo_npeg)
+
+
+def test_image_files_are_encoded_and_enhanced_as_their_pixels_are(photo, tmp_path):
+    small = photo[:16, :24]
+    buffer = io.BytesIO()
+    Image.fromarray(small).save(buffer, "PNG")
+    expected, better = npeg.encode(small, effort=0), enhance(small, "auto-levels")
+    for source in sources(buffer.getvalue(), tmp_path / "photo.png"):
+        if not isinstance(source, np.ndarray):
+            assert npeg.encode(source, effort=0) == expected
+    for source in (buffer.getvalue(), tmp_path / "photo.png", Image.fromarray(small)):
+        np.testing.assert_array_equal(enhance(source, "auto-levels"), better)
+    assert enhance(small[..., :1], "auto-levels").shape == (16, 24)
+
+
+@pytest.mark.parametrize("function", [npeg.decode, npeg.info, npeg.metadata])
+def test_what_is_no_file_is_refused_in_one_line(function, tmp_path):
+    for thing, message in [
+        (str(tmp_path / "none.npeg"), "found no such file"),
+        (tmp_path, "found is a directory"),
+        ("a\0b", "null"),
+        (io.StringIO("NPEG"), "found a file that gives str"),
+        (np.zeros(9), "found a buffer of 8-byte items"),
+        ([1], "found list, expected a .npeg file"),
+        (None, "found NoneType, expected a .npeg file"),
+    ]:
+        with pytest.raises(npeg.NpegError, match=message):
+            function(thing)
+
+
+def test_any_memory_layout_gives_the_same_file_and_results_are_contiguous(photo):
+    small = photo[:20, :30]
+    expected = npeg.encode(small, effort=0)
+    wide = np.zeros((20, 60, 4), np.uint8)
+    wide[:, ::2, :3] = small
+    turned = np.ascontiguousarray(small[::-1, ::-1])
+    frozen = small.copy()
+    frozen.flags.writeable = False
+    for same in (wide[:, ::2, :3], turned[::-1, ::-1], np.asfortranarray(small), frozen):
+        assert npeg.encode(same, effort=0) == expected
+    assert npeg.encode(memoryview(np.ascontiguousarray(small)), effort=0) == expected
+    assert npeg.decode(expected).flags.c_contiguous
+    assert npeg.decode(npeg.encode(small[..., 0], effort=0)).flags.c_contiguous
+
+
+def test_neutral_rgb_comes_back_neutral_in_as_many_bytes_as_grey(photo):
+    grey = photo[..., 1]
+    data = npeg.encode(np.repeat(grey[..., None], 3, axis=2), 60)
+    assert len(data) == len(npeg.encode(grey, 60))
+    decoded = npeg.decode(data)
+    assert decoded.shape == photo.shape
+    np.testing.assert_array_equal(decoded[..., 0], npeg.decode(npeg.encode(grey, 60)))
+    assert (decoded == decoded[..., :1]).all()
+    assert npeg.info(data).header.neutral
+
+
+CHILD = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy, npeg
+image = numpy.zeros((70, 70, 3), "uint8")
+data = npeg.encode(image)
+child = os.fork()
+if not child:
+    assert npeg.encode(image) == data and npeg.decode(data).shape == image.shape
+    print("the child encodes", end="")
+    sys.exit(3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere exit handlers know no status")
+def test_a_forked_child_encodes_and_ends_with_its_own_status():
+    command = [sys.executable, "-c", CHILD]
+    done = subprocess.run(command, env=environment(), capture_output=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, b"the child encodes"), done.stderr
+
+
+MEMORY = """
+import gc, numpy, npeg
+def resident_mib():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 >> 20
+npeg.decode(npeg.encode(numpy.zeros((64, 64, 3), "uint8")))
+before = resident_mib()
+npeg.decode(npeg.encode(numpy.zeros((1200, 1200, 3), "uint8")))
+gc.collect()
+assert resident_mib() - before < 60, (before, resident_mib())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc, and malloc_trim of glibc")
+def test_the_memory_of_a_large_image_is_given_back():
+    subprocess.run([sys.executable, "-c", MEMORY], env=environment(), check=True)
 
 
 def test_info_describes_a_file_without_decoding_it(photo, photo_npeg):

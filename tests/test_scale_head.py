@@ -43,7 +43,7 @@ def depth_to_space(x: Ints) -> Ints:
 
 
 def scale_indexes(model_id: int, z_hat: Ints, multiplier: Ints, offset: Ints) -> Ints:
-    """The scale head of SPEC.md, section 6, on integers alone."""
+    """The scale head of SPEC.md, section 7, on integers alone."""
     first, second, third = load_weights(model_id)
     x = np.clip(shift(z_hat * multiplier[:, None, None], 8), -127, 127)
     for weight, bias in (first, second):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .container import Info
+    from .container import Header, Info
 
 NAMES = tuple(variant.name for variant in VARIANTS.values())
 
@@ -59,6 +59,13 @@ def info(data: bytes) -> Info:
     from . import container
 
     return container.info(data)
+
+
+def read_header(data: bytes) -> Header:
+    """Parse and check the header of a dither file; later bytes are not looked at."""
+    from . import container
+
+    return container.read_header(data)
 
 
 def is_file(data: bytes) -> bool:

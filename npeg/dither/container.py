@@ -89,6 +89,7 @@ class Info:
     header: Header
     sections: tuple[Section, ...]
     size_bytes: int
+    metadata: tuple[str, ...] = ()  # of which these files have none
 
     @property
     def rate_bpp(self) -> float:

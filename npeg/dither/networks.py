@@ -1,14 +1,15 @@
 """Variant id to inference sessions and the weights of its context model."""
 
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ..networks import FOLDER, open_session, thread_count
+from ..networks import FOLDER, thread_count
+from ..sessions import once_a_process, open_session
 from .container import VARIANTS, Variant
 from .context import Weights
 
@@ -52,7 +53,7 @@ class Model:
         return pixels
 
 
-@lru_cache(maxsize=4)
+@once_a_process
 def _load(variant_id: int, threads: int) -> Model:
     return Model(VARIANTS[variant_id], threads)
 

@@ -3,6 +3,8 @@
 import numpy as np
 
 from ..errors import InputError
+from ..inputs import pixels_of
+from ..sessions import give_memory_back
 from . import deblocking, denoising, looks, pretrained, restoring, smoothing, upscaling
 from .contract import LOOK, RESTORATION, UPSCALING, Method, Pixels
 
@@ -114,25 +116,24 @@ def find_method(name: str) -> Method:
     return method
 
 
-def enhance(image: Pixels, method: str, strength: float | None = None) -> Pixels:
+def enhance(image: object, method: str, strength: float | None = None) -> Pixels:
     """Return the image, enhanced.
 
     Args:
-        image: (H, W) or (H, W, 3) uint8, grey or sRGB.
+        image: what `npeg.encode` takes: uint8 (H, W), (H, W, 1) or (H, W, 3), grey or sRGB, a
+            Pillow image, or an image file: a path, a file object, or its bytes.
         method: one of `METHODS`.
         strength: 0..1, None for the method's own default.
 
     Returns:
-        A new array of the same kind; upscaling makes it larger.
+        A new C-contiguous array, (H, W) or (H, W, 3); upscaling makes it larger.
 
     Raises:
         InputError: the image, the name or the strength is none of these, or the method is not
             installed.
     """
     found = find_method(method)
-    grey_or_colour = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
-    if image.dtype != np.uint8 or not grey_or_colour or not image.size:
-        raise InputError(
-            f"image is {image.dtype} {image.shape}, expected uint8 (H, W) or (H, W, 3)"
-        )
-    return found.apply(image, found.strength(strength))
+    share = found.strength(strength)
+    enhanced = np.ascontiguousarray(found.apply(pixels_of(image), share))
+    give_memory_back(enhanced.size // 3)
+    return enhanced

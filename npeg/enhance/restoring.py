@@ -3,12 +3,11 @@
 Weights: models/restorer, trained by `npeg train --codec restorer`.
 """
 
-from functools import cache
-
 import numpy as np
 import onnxruntime as ort
 
-from ..networks import FOLDER, open_session, thread_count
+from ..networks import FOLDER, thread_count
+from ..sessions import once_a_process, open_session
 from .contract import Pixels, blend
 from .tiling import by_tiles
 
@@ -46,6 +45,6 @@ def restorer(image: Pixels, strength: float) -> Pixels:
     return restored if strength == 1 else blend(image, restored, strength)
 
 
-@cache
+@once_a_process
 def _session(threads: int) -> ort.InferenceSession:
     return open_session(WEIGHTS / "restorer.onnx", threads)

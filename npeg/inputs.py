@@ -1,0 +1,166 @@
+"""What people hand in: paths, file objects and buffers become bytes, images and arrays pixels.
+
+The one set of inputs of `npeg.encode`, `decode`, `info`, `metadata` and `npeg.enhance.enhance`.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from . import container, dither
+from .errors import InputError, LimitError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from .dither.container import Header as DitherHeader
+
+PIECE = 1 << 20  # bytes read at once
+
+
+def npeg_file(source: object) -> bytes:
+    """Return the bytes of a .npeg file.
+
+    Args:
+        source: a path (str or Path), a file object opened in binary mode, which is read from its
+            beginning as Pillow does where it can be rewound, or any buffer of bytes: bytes,
+            bytearray, memoryview, mmap, uint8.
+
+    Raises:
+        InputError: none of these, or not readable.
+        LimitError: far longer than its header allows; no more of it is read.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        with _opened(source) as file:
+            return _read(file)
+    if hasattr(source, "read") and not isinstance(source, mmap.mmap):
+        return _read(_rewound(source))
+    data = _buffer(source)
+    if data is None:
+        expected = "expected a .npeg file: a path, a file object, or its bytes"
+        raise InputError(f"found {type(source).__name__}, {expected}")
+    return data
+
+
+@contextmanager
+def image_or_array(source: object) -> Iterator[Image.Image | NDArray[np.uint8]]:
+    """Give the Pillow image or the array that is handed in, or that of an image file.
+
+    Args:
+        source: a Pillow image, an array, or an image file: a path, a file object opened in binary
+            mode, or a buffer of bytes.
+
+    Raises:
+        InputError: none of these, or not an image.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from .image_files import open_image
+
+    if isinstance(source, Image.Image):
+        yield source
+        return
+    if isinstance(source, (str, os.PathLike)):
+        with _opened(source) as file, open_image(file) as image:
+            yield image
+        return
+    if isinstance(source, memoryview) and source.ndim > 1:
+        source = np.asarray(source)
+    if isinstance(source, np.ndarray):
+        yield np.asarray(source)
+        return
+    if hasattr(source, "read") and not isinstance(source, mmap.mmap):
+        with open_image(io.BytesIO(_all_of(_rewound(source)))) as image:
+            yield image
+        return
+    data = _buffer(source)
+    if data is None:
+        expected = "expected a Pillow image, a uint8 NumPy array, or an image file"
+        raise InputError(f"found {type(source).__name__}, {expected}")
+    with open_image(io.BytesIO(data)) as image:
+        yield image
+
+
+def pixels_of(source: object) -> NDArray[np.uint8]:
+    """Return sRGB pixels (H, W, 3), or grey ones (H, W), C-contiguous, of what is handed in."""
+    from .pixels import to_pixels
+
+    with image_or_array(source) as image:
+        return to_pixels(image)
+
+
+def read_header(data: bytes) -> container.Header | DitherHeader:
+    """Read the header of a .npeg file, npeg's own or that of a dither codec."""
+    if dither.is_file(data):
+        return dither.read_header(data)
+    return container.read_header(data)
+
+
+def _opened(path: str | os.PathLike[str]) -> io.BufferedReader:
+    try:
+        return open(path, "rb")
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise InputError(f"found {reason}, expected a readable file: {os.fspath(path)}") from error
+
+
+def _read(file: Any) -> bytes:
+    """Read a .npeg file, no further than a file with such a header can be long."""
+    parts = [_piece(file, container.HEADER_SIZE)]  # a dither file's header has no more bytes
+    header = read_header(parts[0])
+    left = header.most_bytes + container.MOST_METADATA
+    while part := _piece(file, PIECE):
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            size = f"{header.width}x{header.height}"
+            raise LimitError(f"found a far longer file than {size} pixels need")
+    return b"".join(parts)
+
+
+def _rewound(file: Any) -> Any:
+    """Return a file object at its beginning; a pipe has none, and goes on."""
+    with suppress(AttributeError, OSError):  # io.UnsupportedOperation is an OSError
+        file.seek(0)
+    return file
+
+
+def _all_of(file: Any) -> bytes:
+    return b"".join(iter(lambda: _piece(file, PIECE), b""))
+
+
+def _piece(file: Any, size: int) -> bytes:
+    """Read up to `size` bytes; fewer only at the end of the file."""
+    piece = b""
+    while len(piece) < size:
+        try:
+            part = file.read(size - len(piece))
+        except (OSError, ValueError) as error:
+            raise InputError(f"found a file that cannot be read: {error}") from error
+        if not part:
+            break
+        if not isinstance(part, (bytes, bytearray, memoryview)):
+            found = type(part).__name__
+            raise InputError(f"found a file that gives {found}, expected one opened as binary")
+        piece += part
+    return piece
+
+
+def _buffer(source: object) -> bytes | None:
+    """Return the bytes of a buffer, in C order; None when it is none."""
+    try:
+        view = memoryview(cast("bytes", source))
+    except (TypeError, ValueError):
+        return None
+    with view:
+        if view.itemsize != 1:
+            raise InputError(f"found a buffer of {view.itemsize}-byte items, expected bytes")
+        return view.tobytes()

@@ -1,0 +1,81 @@
+"""Inference sessions on the CPU: how they are opened, what a fork means for them, their memory.
+
+Knows no model. ONNX Runtime's threads do not survive a fork and its exit handlers wait for them:
+a child forgets its parent's sessions, opens its own, and leaves ONNX Runtime's handlers out.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from weakref import WeakSet
+
+import onnxruntime as ort
+
+LARGE = 5 << 18  # pixels of an image after which opening sessions anew costs little beside it
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_sessions: WeakSet[ort.InferenceSession] = WeakSet()
+_caches: list[Callable[[], None]] = []
+
+
+def open_session(path: Path, threads: int) -> ort.InferenceSession:
+    """Return a session that runs the graph of an ONNX file on the CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # spinning threads of several sessions would fight over the cores
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    _sessions.add(session)
+    return session
+
+
+def once_a_process(function: Function) -> Function:
+    """Cache what a function of hashable arguments returns, anew in a forked child."""
+    cached = lru_cache(maxsize=4)(function)
+    _caches.append(cached.cache_clear)
+    return cast("Function", cached)
+
+
+def give_memory_back(pixels: int) -> None:
+    """After an image of so many pixels, return to the system what was needed for it.
+
+    A session keeps what its largest input took: it is closed, which costs a large image less than
+    sessions without such an arena cost every image (a fifth of the time).
+    """
+    if pixels < LARGE:
+        return
+    _forget_sessions()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; musl keeps nothing
+        if trim:
+            trim(0)
+
+
+def _forget_sessions() -> None:
+    for clear in _caches:
+        clear()
+
+
+def _after_fork() -> None:
+    """In a forked child: leave the parent's sessions alone, for ever."""
+    for session in list(_sessions):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))  # its destructor would join threads
+    _sessions.clear()
+    _forget_sessions()
+    if sys.platform == "linux" and (on_exit := getattr(ctypes.CDLL(None), "on_exit", None)):
+        # exit handlers run from the last to the first: flush, then end before ONNX Runtime's
+        libc = ctypes.CDLL(None)
+        on_exit(libc._exit, None)
+        libc.__cxa_atexit(libc.fflush, None, None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
