@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .errors import InputError, LimitError
-from .jobs import STREAM
+from .files import STREAM
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ..networks import FOLDER, open_session, thread_count
+from ..networks import FOLDER, open_session
+from ..threads import thread_count
 from .container import VARIANTS, Variant
 from .context import Weights
 

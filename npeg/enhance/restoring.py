@@ -8,7 +8,8 @@ from functools import cache
 import numpy as np
 import onnxruntime as ort
 
-from ..networks import FOLDER, open_session, thread_count
+from ..networks import FOLDER, open_session
+from ..threads import thread_count
 from .contract import Pixels, blend
 from .tiling import by_tiles
 
