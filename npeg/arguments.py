@@ -85,6 +85,8 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     add("--bpp", type=_positive, metavar="F", help="best file of at most F bits a pixel")
     add("--size", type=size, metavar="N", help="best file of at most N bytes, 40kB or 1.5MB")
     add("--psnr", type=_positive, metavar="DB", help="smallest file of at least DB RGB PSNR")
+    text = "smallest file of at least this score, 70 for high quality"
+    add("--ssimulacra2", type=_score, metavar="S", help=text)
     text = "0: in one pass; 1: smaller files in over twice the time (default 1)"
     parser.add_argument("-e", "--effort", type=int, choices=(0, 1), help=text)
     text = "visual: smallest that looks as good; psnr: smallest at equal PSNR, to be measured by"
@@ -167,6 +169,10 @@ def _share(text: str) -> float:
 
 def _positive(text: str) -> float:
     return _number(text, sys.float_info.min, sys.float_info.max, "a number above 0")
+
+
+def _score(text: str) -> float:
+    return _number(text, -sys.float_info.max, 100, "a score up to 100")
 
 
 def _threads(text: str) -> int:

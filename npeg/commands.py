@@ -6,6 +6,7 @@ Heavy modules are imported where they are used, so that `npeg --help` answers at
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -22,6 +23,8 @@ from .files import STREAM
 from .jobs import Job, Kind, Record
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from .container import Header
     from .dither.container import Header as DitherHeader
 
@@ -65,6 +68,7 @@ def _run(work: Callable[..., Record], kind: Kind, args: argparse.Namespace) -> i
     _take_two_names(args, kind)
     _check_output_name(args.out, kind)
     planned, left_out = jobs.plan(args.inputs, args.out, kind, args.force, args.skip_existing)
+    args.alone = len(planned) == 1
     to_stdout = any(job.output == STREAM for job in planned)
     if to_stdout:
         files.check_output_stream()
@@ -153,7 +157,15 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
     quality = 75.0 if args.quality is None else args.quality
     effort = 1 if args.effort is None else args.effort
     choices = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr, "tune": args.tune or "visual"}
-    with files.open_source(job.source) as file, image_files.open_image(file) as image:
+    if args.codec != "npeg" and args.ssimulacra2 is not None:
+        raise InputError(f"found a target for {args.codec}, which takes none")
+    with (
+        files.open_source(job.source) as file,
+        image_files.open_image(file) as image,
+        _watched(any(choices[name] for name in ("bpp", "size", "psnr")), args),
+    ):
+        if args.ssimulacra2 is not None:
+            quality = _quality_of_score(image, args.ssimulacra2, effort, choices["tune"])
         data = encode(image, quality, **choices, effort=effort, codec=args.codec)
     _write(job, data, args)
     _warn_if_larger(job, len(data))
@@ -171,6 +183,48 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
         pixels = enhance(pixels, args.enhance, args.strength)
     _write(job, image_files.image_file(pixels, image_format), args)
     return records.record(job, header, len(data), start)
+
+
+def _quality_of_score(image: Image, score: float, effort: int, tune: str) -> float:
+    """Return the quality of the smallest file of at least this SSIMULACRA2 score.
+
+    Raises:
+        InputError: no quality reaches it, or the packages that measure it are missing.
+    """
+    import numpy as np
+
+    from . import targets
+    from .pixels import to_pixels
+
+    if any(importlib.util.find_spec(name) is None for name in ("scipy", "ssimulacra2")):
+        raise InputError('--ssimulacra2 needs scipy and ssimulacra2: pip install "npeg[bench]"')
+    from .bench.metrics import ssimulacra2
+
+    def measure(*images: targets.Pixels) -> float:
+        rgb = [np.stack([i] * 3, axis=2) if i.ndim == 2 else i for i in images]
+        return ssimulacra2.score(rgb[0], rgb[1])
+
+    scale = targets.Scale(measure, "ssimulacra2", "", start=-10, slope=0.5, hope=20)
+    return targets.level_for(to_pixels(image), score, scale, effort, tune) / 2
+
+
+@contextmanager
+def _watched(searches: bool, args: argparse.Namespace) -> Iterator[None]:
+    """Show how many encodings a search for a target has done, where somebody may watch."""
+    searches = searches or args.ssimulacra2 is not None
+    if not searches or args.quiet or not args.alone or not sys.stderr.isatty():
+        yield
+        return
+    from tqdm import tqdm
+
+    from . import targets
+
+    with tqdm(total=targets.TRIES, unit="encoding", leave=False, delay=0.5) as bar:
+        token = targets.watcher.set(bar.update)
+        try:
+            yield
+        finally:
+            targets.watcher.reset(token)
 
 
 def _write(job: Job, data: bytes, args: argparse.Namespace) -> None:

@@ -233,6 +233,28 @@ def test_a_file_larger_than_its_source_is_said(run):
     assert text.startswith("the output is larger, ")
 
 
+# --- targets ---
+
+
+def test_a_score_is_a_target_too(run, png, photo):
+    score = pytest.importorskip("npeg.bench.metrics.ssimulacra2").score
+    pytest.importorskip("ssimulacra2")
+    assert run("encode", png, "--ssimulacra2", 70).status == 0
+    data = Path("photo.npeg").read_bytes()
+    assert score(photo, npeg.decode(data)) >= 70
+    fewer = npeg.encode(photo, npeg.info(data).header.quality - 2)
+    assert score(photo, npeg.decode(fewer)) < 70
+    Image.fromarray(photo[..., 0]).save("grey.png")
+    assert run("encode", "grey.png", "--ssimulacra2", 0).status == 0
+
+
+def test_a_score_without_its_packages_is_one_line(run, png, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = run("encode", png.name, "--ssimulacra2", 70)
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert done.err.startswith("npeg: photo.png: --ssimulacra2 needs scipy and ssimulacra2: pip ")
+
+
 # --- ends ---
 
 
