@@ -8,6 +8,7 @@ import importlib.util
 import io
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from . import __version__, arguments, commands, files, records
 from .errors import NpegError
@@ -77,19 +78,32 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         title="commands", metavar="COMMAND", dest="command", required=True
     )
     for name, (text, add_arguments) in COMMANDS.items():
-        command = arguments.dress(subparsers.add_parser(name, help=text), name)
+        command = subparsers.add_parser(name, help=text, description=text)
+        arguments.dress(command, name)
         add_arguments(command)
         command.set_defaults(run=commands.run, parser=command)
     named = next((arg for arg in argv if not arg.startswith("-")), "")
     for name, (text, module_name) in EXTRAS.items():
         if not _exists(module_name):
             continue
-        extra = subparsers.add_parser(name, help=text)
-        if name == named:
+        extra = subparsers.add_parser(name, help=text, description=text)
+        if named in (name, "completion"):
             module = importlib.import_module(module_name)
             module.add_arguments(extra)
             extra.set_defaults(run=module.run, parser=extra)
+    text = "print a script that completes npeg's arguments in a shell, or its manual page"
+    shells = subparsers.add_parser("completion", help=text, description=text)
+    shells.add_argument("shell", choices=("bash", "zsh", "fish", "man"))
+    shells.set_defaults(run=partial(_complete, parser), parser=shells)
     return parser
+
+
+def _complete(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    """Print what a shell is to know of this parser."""
+    from . import completion
+
+    files.say(completion.WRITERS[args.shell](parser), sys.stdout, end="")
+    return 0
 
 
 def _exists(module_name: str) -> bool:
