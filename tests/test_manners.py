@@ -290,9 +290,8 @@ def test_an_end_that_takes_long_is_forced_and_leaves_no_half_file(tmp_path):
         "with interrupts.prompt():\n"
         "    pathlib.Path('half').touch()\n"
         "    files._temporaries.add('half')\n"
-        "    print('ready', flush=True)\n"
         "    while True:\n"
-        "        try: time.sleep(60)\n"
+        "        try: print('ready', flush=True); time.sleep(60)\n"
         "        except KeyboardInterrupt: pass\n"
     )
     options = {"cwd": tmp_path, "env": environment(), "stdout": -1, "stderr": -1}
