@@ -11,7 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, LimitError, warn
-from .jobs import STREAM
+from .files import STREAM
 
 if TYPE_CHECKING:
     import numpy as np

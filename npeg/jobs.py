@@ -1,6 +1,6 @@
-"""Names on a command line to jobs, jobs to outcomes, bytes to files that are whole or not there.
+"""Names on a command line to jobs, jobs to outcomes.
 
-Knows paths, standard streams and worker processes; knows no images and no options.
+Knows paths and worker processes; knows no images and no options.
 """
 
 from __future__ import annotations
@@ -9,18 +9,32 @@ import glob
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
-from io import BufferedReader
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
+from . import files
 from .errors import InputError, NpegError
+from .files import STREAM
 
-STREAM = "-"  # standard input or output
+PATIENCE_S = 0.5  # for workers to end by themselves when the command is interrupted
 
 Record = dict[str, Any]
+
+
+class Kind(NamedTuple):
+    """How a subcommand finds its inputs, names its outputs and words its records."""
+
+    extensions: tuple[str, ...]  # the files of a folder that count, in lower case with the dot
+    suffix: str  # of the outputs; empty when nothing is written
+    text: Callable[[Record], str]
+    outputs: tuple[str, ...] = ()  # the extensions by which a second name is the output's
+    refused: tuple[str, ...] = ()  # extensions that no output of the subcommand has
+    known: tuple[str, ...] = ()  # further files of a folder that are not named as left out
 
 
 class Job(NamedTuple):
@@ -29,6 +43,7 @@ class Job(NamedTuple):
     source: str
     output: str
     problem: str = ""
+    skipped: bool = False  # the output is there already, and that is fine
 
 
 class Outcome(NamedTuple):
@@ -40,37 +55,61 @@ class Outcome(NamedTuple):
     warnings: Sequence[str] = ()
 
 
-def plan(
-    names: Sequence[str], out: str | None, extensions: tuple[str, ...], suffix: str, force: bool
-) -> list[Job]:
+class Plan(NamedTuple):
+    """All jobs of a command, and the files of its folders that are in none."""
+
+    jobs: list[Job]
+    left_out: list[str]
+
+
+class _Source(NamedTuple):
+    """An input: its path, and that below the output folder."""
+
+    path: str
+    relative: str
+    problem: str = ""
+    of_folder: bool = False
+    left_out: bool = False
+
+
+def plan(names: Sequence[str], out: str | None, kind: Kind, force: bool, skip: bool) -> Plan:
     """Pair every input with its output.
 
     Args:
         names: files, folders, globs, or STREAM alone.
         out: the output file, folder or STREAM; None: beside the inputs.
-        extensions: the files of a folder that count, in lower case with the dot.
-        suffix: of the outputs; empty when nothing is written.
+        kind: of the subcommand.
         force: existing outputs may be overwritten.
+        skip: an input whose output exists is done; so are those that a folder stands for.
 
     Raises:
         InputError: the names do not fit the output, whatever the files hold.
     """
-    sources = list(_sources(names, extensions))
+    names = [STREAM if files.is_stream(name, 0) else name for name in names]
+    out = STREAM if out is not None and files.is_stream(out, 1) else out
+    found = list(_sources(names, kind))
+    sources = [source for source in found if not source.left_out]
     many = len(sources) > 1 or any(os.path.isdir(name) for name in names)
     if STREAM in names and len(names) > 1:
         raise InputError("found - among other inputs, expected it alone")
-    if many and out is not None and not _may_be_folder(out, suffix):
+    if many and out is not None and not _may_be_folder(out, kind.suffix):
         raise InputError(f"found several inputs for the output {out}, expected a folder there")
     into_folder = out is not None and (many or os.path.isdir(out) or out.endswith(("/", os.sep)))
     jobs: list[Job] = []
     writers: dict[str, str] = {}  # output -> the input that it belongs to
-    for source, relative, problem in sources:
-        output = _output(source, relative, out, suffix, into_folder) if suffix else ""
+    for source in sources:
+        output = _output(source.path, source.relative, out, kind.suffix, into_folder)
+        output = output if kind.suffix else ""
+        problem, skipped = source.problem, False
         if not problem and output not in ("", STREAM):
-            problem = _conflict(source, output, writers.get(os.path.normcase(output)), force)
-            writers.setdefault(os.path.normcase(output), source)
-        jobs.append(Job(source, output, problem))
-    return jobs
+            place = os.path.normcase(os.path.realpath(output))
+            problem = _conflict(source.path, output, writers.get(place))
+            writers.setdefault(place, source.path)
+            if not problem and not force and os.path.isfile(output):
+                skipped = skip or source.of_folder
+                problem = "" if skipped else files.exists(output)
+        jobs.append(Job(source.path, output, problem, skipped))
+    return Plan(jobs, [source.path for source in found if source.left_out])
 
 
 def _may_be_folder(out: str, suffix: str) -> bool:
@@ -78,32 +117,44 @@ def _may_be_folder(out: str, suffix: str) -> bool:
     return os.path.isdir(out) or not is_file
 
 
-def _sources(names: Sequence[str], extensions: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-    """Yield (path, path below the output folder, problem) of every input."""
+def _sources(names: Sequence[str], kind: Kind) -> Iterator[_Source]:
+    """Yield every input, and what folders have beside them."""
     for name in names:
         matches = [name]
-        if name != STREAM and not os.path.exists(name) and glob.has_magic(name):
+        if name != STREAM and not os.path.lexists(name) and glob.has_magic(name):
             matches = sorted(glob.glob(name))  # the shells of Windows leave this to programs
             if not matches:
-                yield name, name, "found no file of this pattern, expected one or more"
+                yield _Source(name, name, "found no file of this pattern, expected one or more")
         for match in matches:
             if not os.path.isdir(match):
-                yield match, os.path.basename(match), ""
+                yield _Source(match, os.path.basename(match))
                 continue
-            below = list(_below(match, extensions))
+            below = list(_below(match, kind))
             yield from below
-            if not below:
-                yield match, "", f"found no {extensions[0]} or like file below, expected some"
+            if all(source.left_out for source in below):
+                text = f"found no {kind.extensions[0]} or like file below, expected some"
+                yield _Source(match, "", text)
 
 
-def _below(folder: str, extensions: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+def _below(folder: str, kind: Kind) -> Iterator[_Source]:
     """Yield the files of a folder and its folders in order; hidden ones do not count."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for file in sorted(files):
-            if file.lower().endswith(extensions) and not file.startswith("."):
-                path = os.path.join(parent, file)
-                yield path, os.path.relpath(path, folder), ""
+    unreadable: list[OSError] = []
+    seen: set[str] = set()  # links may lead back to where they are
+    for parent, folders, names in os.walk(folder, onerror=unreadable.append, followlinks=True):
+        place = os.path.realpath(parent)
+        folders[:] = (
+            sorted(f for f in folders if not f.startswith(".")) if place not in seen else []
+        )
+        for name in sorted(names) if place not in seen else []:
+            path, lower = os.path.join(parent, name), name.lower()
+            counts = lower.endswith(kind.extensions)
+            if not name.startswith(".") and (counts or not lower.endswith(kind.known)):
+                relative = os.path.relpath(path, folder)
+                yield _Source(path, relative, of_folder=True, left_out=not counts)
+        seen.add(place)
+    for error in unreadable:
+        reason = (error.strerror or str(error)).lower()
+        yield _Source(str(error.filename), "", f"found {reason}, expected a readable folder")
 
 
 def _output(source: str, relative: str, out: str | None, suffix: str, into_folder: bool) -> str:
@@ -116,90 +167,101 @@ def _output(source: str, relative: str, out: str | None, suffix: str, into_folde
     return os.path.join(out, os.path.splitext(relative)[0] + suffix)
 
 
-def _conflict(source: str, output: str, other: str | None, force: bool) -> str:
-    """Return what speaks against writing this output, empty when nothing does."""
+def _conflict(source: str, output: str, other: str | None) -> str:
+    """Return what speaks against writing this output whatever is there, empty if nothing does."""
     if other is not None:
         return f"found the output {output} taken by {other}, expected different names"
     if os.path.isdir(output):
         return f"found a folder at the output {output}, expected a file's name"
     if os.path.exists(output) and os.path.exists(source) and os.path.samefile(source, output):
         return f"found the input itself as the output {output}, expected another name"
-    if os.path.isfile(output) and not force:
-        return f"found {output}, expected no such file: -f overwrites it"
     return ""
 
 
-def open_source(source: str) -> AbstractContextManager[BufferedReader]:
-    """Open a file for reading, or standard input, which stays open afterwards."""
-    if source == STREAM:
-        return nullcontext(cast("BufferedReader", sys.stdin.buffer))
-    return open(source, "rb")
-
-
-def write(output: str, data: bytes, force: bool) -> None:
-    """Write a file that is whole or, whatever happens, not there at all.
-
-    Raises:
-        InputError: the output exists and force is not set, or cannot be written.
-    """
-    if output == STREAM:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        if os.path.exists(output) and not os.path.isfile(output):
-            with open(output, "wb") as device:  # /dev/null must not be replaced by a file
-                device.write(data)
-        elif os.path.exists(output) and not force:
-            raise InputError(f"found {output}, expected no such file: -f overwrites it")
-        else:
-            _replace(output, data)
-    except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror or error}") from error
-
-
-def _replace(output: str, data: bytes) -> None:
-    """Write beside the output, then rename, which leaves the old file or the new one."""
-    folder = os.path.dirname(output) or os.curdir
-    os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".npeg-{os.getpid()}-{os.urandom(4).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, output)
-    except BaseException:  # Ctrl-C too
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def run(work: Callable[[Job], Record], jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+def run(
+    work: Callable[[Job], Record], jobs: Sequence[Job], workers: int
+) -> Generator[Outcome, None, None]:
     """Do the jobs, some at a time, and yield their outcomes in the order of the jobs.
 
     Processes: threads would share one interpreter lock in the entropy coder and in Pillow.
     """
     attempt = partial(_attempt, work)
-    workers = min(workers, len(jobs))
+    workers = min(workers, sum(not (job.problem or job.skipped) for job in jobs))
     if workers <= 1:
         yield from map(attempt, jobs)
         return
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
 
     context = get_context("spawn")  # a fork would copy the progress bar's thread
-    with ProcessPoolExecutor(workers, context, _start_worker, (workers,)) as pool:
-        try:
-            yield from pool.map(attempt, jobs)
-        except BrokenProcessPool as error:
-            raise InputError(f"a worker process died, out of memory? Try -j 1 ({error})") from error
+    others = active_children()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (workers,))
+    try:
+        with _deaf_children():
+            futures = [pool.submit(attempt, job) for job in jobs]
+        for future in futures:
+            yield future.result()
+        pool.shutdown()
+    except BrokenProcessPool as error:
+        raise InputError(f"a worker process died, out of memory? Try -j 1 ({error})") from error
+    finally:  # nothing is left to do, or nobody waits for it any more
+        _stop([child for child in active_children() if child not in others], jobs)
+        pool.shutdown(wait=False)  # cancelling what killed workers had to do is an error of Python
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Block Ctrl-C in processes that are started: it is the parent that stops them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _stop(workers: Sequence[Any], jobs: Sequence[Job]) -> None:
+    """End workers, by force where they take long, and remove what they were writing."""
+    for worker in workers:
+        worker.terminate()
+    until = time.monotonic() + PATIENCE_S
+    for worker in workers:
+        worker.join(max(0.0, until - time.monotonic()))
+    for worker in [worker for worker in workers if worker.is_alive()]:
+        worker.kill()
+        worker.join(PATIENCE_S)
+        for folder in {os.path.dirname(os.path.realpath(job.output)) for job in jobs}:
+            pattern = os.path.join(glob.escape(folder), f".npeg-{worker.pid}-*.tmp")
+            for path in glob.glob(pattern, include_hidden=True):
+                with suppress(OSError):
+                    os.unlink(path)
 
 
 def _start_worker(workers: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent stops, workers finish
-    from .networks import thread_count
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent stops its workers
+    signal.signal(signal.SIGTERM, _end_worker)
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
+    from .threads import VARIABLE, thread_count
 
-    os.environ["NPEG_THREADS"] = str(max(1, thread_count() // workers))
+    os.environ[VARIABLE] = str(max(1, thread_count() // workers))
+
+
+def _end_worker(*_: object) -> None:
+    """End a worker at once: the pool would take an exception for a job's."""
+    files.remove_temporaries()
+    os._exit(1)
+
+
+def _outlive_nobody() -> None:
+    """End a worker whose parent was killed."""
+    from multiprocessing import parent_process
+
+    if parent := parent_process():
+        parent.join()
+        _end_worker()
 
 
 def _attempt(work: Callable[[Job], Record], job: Job) -> Outcome:
@@ -210,7 +272,7 @@ def _attempt(work: Callable[[Job], Record], job: Job) -> Outcome:
         try:
             if job.problem:
                 raise InputError(job.problem)
-            record = work(job)
+            record = {} if job.skipped else work(job)
         except BrokenPipeError:
             raise
         except NpegError as error:

@@ -3,7 +3,6 @@
 Ids are written by hand and never renumbered; a file names the id it was encoded with.
 """
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
 from .sessions import once_a_process, open_session
+from .threads import thread_count
 
 MODELS = {7: "seventh", 8: "eighth"}  # model id -> folder below models/
 WITHDRAWN = {1, 2, 3, 4, 5, 6}  # previews that were never released
@@ -27,15 +27,6 @@ FOLDER = Path(__file__).parent / "models"
 
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-
-
-def thread_count() -> int:
-    """Return how many threads a session may use: NPEG_THREADS, else the usable cores."""
-    if "NPEG_THREADS" in os.environ:
-        return int(os.environ["NPEG_THREADS"])
-    if hasattr(os, "sched_getaffinity"):  # Linux: what this process may use
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def fingerprint(folders: Iterable[Path]) -> str:

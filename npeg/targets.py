@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from contextvars import ContextVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,20 @@ from .encoder_rule import EFFORT, TUNE
 from .errors import InputError
 
 Pixels = NDArray[np.uint8]
+Measure = Callable[[Pixels, Pixels], float]  # original, decoded -> larger for better
 
 TOP = LEVELS - 1
-LOOK_AHEAD = 2  # levels tried beyond the one found: tiny images are uneven by a level or two
+TRIES = 6  # encodings of a picture that is not small
+CLOSE = 0.01  # a file that uses all but this share of its bytes is the one
+SMALL = 1 << 15  # pixels up to which curves are uneven, and encodings so short that more are tried
+WINDOW = 16  # levels that are tried of a small picture beyond the one found
+HOPE_DB = 6.0  # by which no level of a small picture is above what its neighbours have
+
+LEAST_BPP = 0.037  # of photographs, at level 0
+SIZE_SLOPE = math.log(1.95 / LEAST_BPP) / TOP  # of a file's logarithm a level, up to 1.95 bpp
+
+watcher: ContextVar[Callable[[], object] | None] = ContextVar("watcher", default=None)
+"""What is called after each encoding of a search, such as a progress bar's update."""
 
 
 def encode(
@@ -74,18 +86,59 @@ def encode_to_size(
 
 def encode_to_psnr(pixels: Pixels, psnr: float, effort: int = EFFORT, tune: str = TUNE) -> bytes:
     """Return the smallest file whose decoded image has at least this RGB PSNR in dB."""
-    target = _positive(psnr, "psnr")
-    file_at = cache(lambda level: codec.encode_pixels(pixels, level, effort=effort, tune=tune))
+    return _smallest_file(pixels, _positive(psnr, "psnr"), PSNR, effort, tune)[1]
 
-    @cache
-    def psnr_at(level: int) -> float:
-        return psnr_db(pixels, codec.decode_pixels(file_at(level)))
 
-    steps_down = _furthest(lambda step: psnr_at(TOP - step) >= target)
-    if steps_down is None:
-        best = f"{max(psnr_at(TOP - step) for step in range(LOOK_AHEAD + 1)):.2f} dB"
-        raise InputError(f"psnr {target:g} dB is out of reach: the best for this image is {best}")
-    return file_at(TOP - steps_down)
+class Scale(NamedTuple):
+    """A way to measure images, and what is known of it before anything is encoded."""
+
+    measure: Measure
+    name: str
+    unit: str
+    start: float  # its value at level 0 of a usual photograph
+    slope: float  # by which it grows a level
+    hope: float = HOPE_DB
+
+
+def level_for(
+    pixels: Pixels, target: float, scale: Scale, effort: int = EFFORT, tune: str = TUNE
+) -> int:
+    """Return the level, 0..200, of the smallest file that is measured to be as good as a target.
+
+    Raises:
+        InputError: none of the levels tried reaches it.
+    """
+    return _smallest_file(pixels, target, scale, effort, tune)[0]
+
+
+def _smallest_file(
+    pixels: Pixels, target: float, scale: Scale, effort: int, tune: str
+) -> tuple[int, bytes]:
+    """Return the level and the bytes of the smallest file that is as good as a target."""
+    files: dict[int, bytes] = {}
+
+    def value_at(level: int) -> float:
+        coded = codec.encode_with_reconstruction(pixels, level, effort=effort, tune=tune)
+        files[level] = coded[0]
+        return scale.measure(pixels, coded[1])
+
+    curve = Curve(value_at)
+    small = pixels.shape[0] * pixels.shape[1] <= SMALL
+    curve.approach(target, (target - scale.start) / scale.slope, scale.slope, above=True)
+    reached = curve.where(lambda value: value >= target)
+    if reached and small:
+        curve.try_all(range(min(reached) - WINDOW, min(reached) + WINDOW // 2))
+    elif not reached:
+        curve.try_all(range(TOP, TOP - (WINDOW if small else 2), -1))
+        if small and max(curve.values.values()) > target - scale.hope:
+            curve.try_all(range(LEVELS))
+    reached = curve.where(lambda value: value >= target)
+    if not reached:
+        best = f"{max(curve.values.values()):.2f}{scale.unit}"
+        text = f"{scale.name} {target:g}{scale.unit}"
+        raise InputError(curve.out_of_reach(text, "best", best))
+    level = min(reached, key=lambda level: (len(files[level]), -curve.values[level]))
+    return level, files[level]
 
 
 def psnr_db(a: Pixels, b: Pixels) -> float:
@@ -95,34 +148,100 @@ def psnr_db(a: Pixels, b: Pixels) -> float:
     return 10 * math.log10(255**2 * a.size / error) if error else math.inf
 
 
+PSNR = Scale(psnr_db, "psnr", " dB", 26, 0.1)
+
+
 def _largest_file(
     pixels: Pixels, limit: float, text: Callable[[float], str], effort: int, tune: str
 ) -> bytes:
     """Return the file of the highest quality with at most `limit` bytes."""
-    file_at = cache(lambda level: codec.encode_pixels(pixels, level, effort=effort, tune=tune))
-    level = _furthest(lambda level: len(file_at(level)) <= limit)
-    if level is None:
-        smallest = text(min(len(file_at(level)) for level in range(LOOK_AHEAD + 1)))
+    files: dict[int, bytes] = {}
+
+    def log_size_at(level: int) -> float:
+        files[level] = codec.encode_pixels(pixels, level, effort=effort, tune=tune)
+        return math.log(len(files[level]))
+
+    curve, count = Curve(log_size_at), pixels.shape[0] * pixels.shape[1]
+    start = math.log(8 * limit / count / LEAST_BPP) / SIZE_SLOPE
+    curve.approach(math.log(limit), start, SIZE_SLOPE, above=False)
+    fitting = [level for level in files if len(files[level]) <= limit]
+    if count <= SMALL:
+        first = max(fitting) + 1 if fitting else 0
+        curve.try_all(range(first, min(first + WINDOW, LEVELS)))
+    elif not fitting:
+        curve.try_all(range(2))
+    fitting = [level for level in files if len(files[level]) <= limit]
+    if not fitting:
         raise InputError(
-            f"{text(limit)} is out of reach: the smallest for this image is {smallest}"
+            curve.out_of_reach(text(limit), "smallest", text(min(map(len, files.values()))))
         )
-    return file_at(level)
+    return files[max(fitting)]
 
 
-def _furthest(meets: Callable[[int], bool]) -> int | None:
-    """Return the last step of 0..TOP that meets a target, None when the first ones do not.
+class Curve:
+    """A value at each of the levels, uneven perhaps, measured where it is asked for."""
 
-    Bisection: the steps that meet it come first, but for LOOK_AHEAD uneven ones at the border.
-    """
-    low = next(filter(meets, range(LOOK_AHEAD + 1)), None)
-    if low is None:
-        return None
-    high = TOP + 1  # low meets it, high does not
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if meets(middle) else (low, middle)
-    beyond = range(high + 1, min(high + LOOK_AHEAD, TOP) + 1)
-    return max([low, *filter(meets, beyond)])
+    def __init__(self, value_at: Callable[[int], float]) -> None:
+        self._value_at = value_at
+        self.values: dict[int, float] = {}
+
+    def try_level(self, level: int) -> float:
+        """Return the value at a level."""
+        if level not in self.values:
+            self.values[level] = self._value_at(level)
+            if watch := watcher.get():
+                watch()
+        return self.values[level]
+
+    def try_all(self, levels: range) -> None:
+        """Measure at each of these levels that there is."""
+        for level in levels:
+            if 0 <= level <= TOP:
+                self.try_level(level)
+
+    def where(self, meets: Callable[[float], bool]) -> list[int]:
+        """Return the levels tried whose values meet something."""
+        return [level for level, value in self.values.items() if meets(value)]
+
+    def approach(self, target: float, start: float, slope: float, above: bool) -> None:
+        """Measure at up to TRIES levels, nearer and nearer to where the target is crossed.
+
+        Args:
+            target: a value.
+            start: where the crossing is supposed to be.
+            slope: by which the value is supposed to grow a level.
+            above: values above the target are wanted, the least of them; else those below.
+        """
+        guess, low, high = start, -1, LEVELS  # the target is crossed after low, by high
+        for _ in range(TRIES):
+            level = min(max(round(guess), low + 1), high - 1)
+            value = self.try_level(level)
+            wanted = value >= target if above else value <= target
+            if wanted and abs(target - value) < CLOSE * slope / SIZE_SLOPE:
+                break
+            low, high = (low, level) if value > target or (above and wanted) else (level, high)
+            if high - low <= 1:
+                break
+            guess = self._crossing(target, level, slope, low, high)
+
+    def _crossing(self, target: float, level: int, slope: float, low: int, high: int) -> float:
+        """Return where the target is crossed if the curve is a line through what is known."""
+        known = self.values
+        if low in known and high in known:
+            share = (target - known[low]) / ((known[high] - known[low]) or 1)
+            step = share * (high - low)
+            return low + min(max(step, 0.15 * (high - low)), 0.85 * (high - low))
+        other = min(known.keys() - {level}, key=lambda k: abs(k - level), default=None)
+        if other is not None and other != level:
+            measured = (known[level] - known[other]) / (level - other)
+            slope = min(max(measured, slope / 3), 3 * slope)
+        step = (target - known[level]) / slope
+        return level + step + math.copysign(1, step)  # beyond: two sides are better than one
+
+    def out_of_reach(self, target: str, what: str, value: str) -> str:
+        """Return what is said where no level meets a target: how far those tried went."""
+        tried = "" if len(self.values) == LEVELS else f" of {len(self.values)} qualities tried"
+        return f"{target} is out of reach: the {what}{tried} for this image is {value}"
 
 
 def _positive(value: float, name: str) -> float:

@@ -101,6 +101,7 @@ def test_bad_files_take_no_more_than_200_mib(photo_npeg, tmp_path):
 
 def test_one_bad_file_does_not_stop_the_others(run, folder):
     (folder / "b.png").write_text("no picture")
+    (folder / "notes.txt").unlink()
     done = run("encode", folder, "-o", "out")
     assert done.status == 1
     assert done.err.count("\n") == 1

@@ -15,7 +15,7 @@ from conftest import cpu_seconds, environment, tree
 from PIL import Image
 
 import npeg
-from npeg import cli, codec, jobs, networks
+from npeg import arguments, codec, files, networks
 
 KEYS = ["input", "output", "size_bytes", "rate_bpp", "width", "height", "quality", "seconds"]
 
@@ -85,7 +85,8 @@ def test_targets_are_met(run, png):
 
 def test_folders_keep_their_structure_with_two_workers(run, folder):
     done = run("encode", "in", "-o", "out", "-j", 2, "--json")
-    assert (done.status, done.err) == (0, "")
+    left_out = "npeg: warning: 1 file of other kinds left out: in/notes.txt\n"
+    assert (done.status, done.err) == (0, left_out)
     records = [json.loads(line) for line in done.out.splitlines()]
     assert [r["output"] for r in records] == [
         os.path.join("out", *p) for p in [("a.npeg",), ("deep", "b.npeg"), ("deep", "c.npeg")]
@@ -171,9 +172,7 @@ def test_an_existing_file_is_not_overwritten_without_force(run, png):
     Path("photo.npeg").write_bytes(b"precious")
     done = run("encode", png.name)
     assert (done.status, done.out) == (1, "")
-    assert done.err == (
-        "npeg: photo.png: found photo.npeg, expected no such file: -f overwrites it\n"
-    )
+    assert done.err == "npeg: photo.png: photo.npeg exists (-f overwrites it)\n"
     assert Path("photo.npeg").read_bytes() == b"precious"
     assert run("encode", png.name, "-f").status == 0
     assert Path("photo.npeg").read_bytes() != b"precious"
@@ -183,7 +182,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path):
     output = tmp_path / "x"
     output.write_bytes(b"precious")
     with pytest.raises(npeg.NpegError, match="-f overwrites it"):
-        jobs.write(str(output), b"new", force=False)
+        files.write(str(output), b"new", force=False)
     assert output.read_bytes() == b"precious"
 
 
@@ -197,10 +196,13 @@ def test_two_inputs_never_share_an_output(run, photo, png):
 
 def test_an_input_is_never_its_own_output(run, png):
     before = png.read_bytes()
-    done = run("encode", "photo.png", "-o", "photo.png", "-f")
+    assert run("encode", "photo.png", "-o", "photo.png", "-f").status == 1
+    assert png.read_bytes() == before
+    png.rename("photo.npeg")
+    done = run("encode", "photo.npeg", "-f")
     assert done.status == 1
     assert "found the input itself" in done.err
-    assert png.read_bytes() == before
+    assert Path("photo.npeg").read_bytes() == before
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError(28, "No space left on device")])
@@ -254,6 +256,7 @@ def test_bytes_are_not_written_to_a_terminal(run, png, monkeypatch):
         ["encode"], ["encode", "x.png", "-q", "101"], ["encode", "x.png", "-q", "nan"],
         ["encode", "x.png", "--size", "40 parsecs"], ["encode", "x.png", "--bpp", "0"],
         ["encode", "x.png", "--bpp", "1", "--psnr", "30"], ["encode", "x.png", "-j", "0"],
+        ["encode", "x.png", "--threads", "0"], ["encode", "x.png", "-f", "--skip-existing"],
         ["transcode", "x.png"], [],
     ],
 )  # fmt: skip
@@ -278,10 +281,19 @@ def test_names_that_do_not_fit_are_one_line(run, args, text):
 
 @pytest.mark.parametrize(
     ("text", "size_bytes"),
-    [("40kB", 40_000), ("40k", 40_000), ("1.5MB", 1_500_000), ("2 KiB", 2048), ("777", 777)],
+    [
+        ("40kB", 40_000),
+        ("40k", 40_000),
+        ("1.5MB", 1_500_000),
+        ("2 KiB", 2048),
+        ("777", 777),
+        ("1e9", 10**9),
+        ("2.5e3", 2500),
+        ("3gb", 3 * 10**9),
+    ],
 )
 def test_sizes_are_read_with_their_units(text, size_bytes):
-    assert cli._size(text) == size_bytes
+    assert arguments.size(text) == size_bytes
 
 
 # --- start-up ---
@@ -301,7 +313,7 @@ def test_help_and_version_import_nothing_heavy_and_are_quick():
 
 
 def test_version_is_that_of_the_package(run):
-    assert run("--version").out == f"npeg {npeg.__version__}\n"
+    assert run("--version").out == run("-V").out == f"npeg {npeg.__version__}\n"
 
 
 def test_training_without_pytorch_is_one_line(run, monkeypatch):

@@ -13,7 +13,7 @@ from conftest import cpu_seconds, environment
 from PIL import Image
 
 import npeg
-from npeg import targets
+from npeg import codec, targets
 from npeg.enhance import enhance
 
 SIZES = [(1, 1), (1, 2), (3, 1), (15, 17), (16, 16), (64, 63), (65, 64), (5, 130)]
@@ -237,17 +237,57 @@ def test_a_target_out_of_reach_says_what_is_reachable(photo):
         npeg.encode(photo, psnr=90)
 
 
-@pytest.mark.parametrize("border", [0, 1, 2, 7, 100, 199, 200])
-def test_the_search_finds_every_border_and_looks_over_a_small_dip(border):
-    assert targets._furthest(lambda step: step <= border) == border
-    dip = {border - 1} if border > 2 else set()
-    assert targets._furthest(lambda step: step <= border and step not in dip) == border
+def curves():
+    """Yield curves of 201 values: smooth, bent, and with what flat pictures do at low qualities."""
+    level, rng = np.arange(201), np.random.default_rng(1)
+    for low, high, bend in [(0.04, 2, 1), (0.01, 8, 1), (0.1, 0.9, 1.3), (0.037, 1.95, 0.75)]:
+        smooth = np.log(low) + np.log(high / low) * (level / 200) ** bend
+        yield smooth
+        yield smooth + 0.004 * rng.standard_normal(201)
+        yield np.where(level < 25, smooth[25] + 0.1 * np.sin(level), smooth)
 
 
-def test_the_search_gives_up_early_when_nothing_is_in_reach():
-    tried = []
-    assert targets._furthest(lambda step: tried.append(step) or False) is None
-    assert len(tried) <= 3
+@pytest.mark.parametrize("above", [False, True])
+def test_six_tries_come_within_two_percent_of_the_best_of_all_levels(above):
+    misses = tries = 0
+    for values in curves():
+        targets_ = np.linspace(values.min() + 0.15, values.max() - 0.02, 40)
+        for target in targets_:
+            curve = targets.Curve(lambda level, values=values: float(values[level]))
+            start = (target - np.log(0.037)) / targets.SIZE_SLOPE
+            curve.approach(target, start, targets.SIZE_SLOPE, above)
+            assert len(curve.values) <= 6
+            tries += 1
+            if above:
+                reached = curve.where(lambda value, target=target: value >= target)
+                best = values[values >= target].min()
+                misses += not reached or min(curve.values[i] for i in reached) > best + 0.02
+            else:
+                reached = curve.where(lambda value, target=target: value <= target)
+                best = values[values <= target].max()
+                misses += not reached or max(curve.values[i] for i in reached) < best - 0.02
+    assert misses <= 0.03 * tries, (misses, tries)
+
+
+def test_a_target_that_only_some_levels_of_a_small_picture_reach_is_reached(monkeypatch):
+    grey = np.full((16, 16, 3), 128, np.uint8)
+    coded = [codec.encode_with_reconstruction(grey, level) for level in range(201)]
+    known = lambda _, level, **choices: coded[level]  # noqa: E731
+    monkeypatch.setattr(codec, "encode_with_reconstruction", known)
+    values = [targets.psnr_db(grey, decoded) for _, decoded in coded]
+    best = max(values)
+    want = min(len(data) for (data, _), value in zip(coded, values, strict=True) if value >= best)
+    assert len(npeg.encode(grey, psnr=best)) == want
+    with pytest.raises(npeg.NpegError, match=rf"the best for this image is {best:.2f} dB"):
+        npeg.encode(grey, psnr=best + 0.01)
+
+
+def test_a_search_says_how_far_it_is(photo):
+    seen = []
+    token = targets.watcher.set(lambda: seen.append(1))
+    npeg.encode(np.tile(photo, (2, 2, 1)), bpp=0.6)
+    targets.watcher.reset(token)
+    assert 1 <= len(seen) <= 6
 
 
 def test_psnr_is_that_of_its_definition(photo):

@@ -8,8 +8,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ..networks import FOLDER, thread_count
+from ..networks import FOLDER
 from ..sessions import once_a_process, open_session
+from ..threads import thread_count
 from .container import VARIANTS, Variant
 from .context import Weights
 

@@ -130,7 +130,7 @@ def _ncnn(path: Path, entrance: str, exit_: str) -> Callable[[Float], Float]:
     """Return a function that runs ncnn's path.param and path.bin on (H, W, 3) in [0, 1]."""
     import ncnn
 
-    from ..networks import thread_count
+    from ..threads import thread_count
 
     net = ncnn.Net()
     net.opt.use_vulkan_compute = False

@@ -6,8 +6,9 @@ Weights: models/restorer, trained by `npeg train --codec restorer`.
 import numpy as np
 import onnxruntime as ort
 
-from ..networks import FOLDER, thread_count
+from ..networks import FOLDER
 from ..sessions import once_a_process, open_session
+from ..threads import thread_count
 from .contract import Pixels, blend
 from .tiling import by_tiles
 

@@ -32,7 +32,8 @@ from ...entropy import (
     TOKENS,
     quantize_probabilities,
 )
-from ...networks import Model, thread_count
+from ...networks import Model
+from ...threads import thread_count
 from .. import correction
 from ..codec import PAD
 from ..data import Pixels, draw_batch

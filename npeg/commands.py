@@ -1,0 +1,362 @@
+"""What the subcommands do: files in, files out, one line a file.
+
+Heavy modules are imported where they are used, so that `npeg --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from . import (
+    decode,
+    encode,
+    files,
+    image_files,
+    info,
+    interrupts,
+    jobs,
+    metadata,
+    records,
+    threads,
+)
+from .errors import InputError, LimitError
+from .files import STREAM
+from .jobs import Job, Kind, Record
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .container import Header
+    from .dither.container import Header as DitherHeader
+
+    AnyHeader = Header | DitherHeader
+
+NPEG = (".npeg",)
+UNREAD = (".heic", ".heif", ".jxl")  # names of pictures all the same
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what a subcommand's arguments ask for; return the exit status.
+
+    Raises:
+        NpegError: something is wrong with the arguments, whatever the files hold.
+    """
+    with interrupts.prompt(), _threads(args.threads):
+        return COMMANDS[args.command](args)
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """Set how many threads the networks use, of worker processes too, for a while."""
+    before = os.environ.get(threads.VARIABLE)
+    if number is not None:
+        os.environ[threads.VARIABLE] = str(number)
+    threads.thread_count()  # a wrong variable is said once, before all work
+    try:
+        yield
+    finally:
+        os.environ.pop(threads.VARIABLE, None)
+        if before is not None:
+            os.environ[threads.VARIABLE] = before
+
+
+# --- many files ---
+
+
+def _run(work: Callable[..., Record], kind: Kind, args: argparse.Namespace) -> int:
+    """Do one job for each input, report each in one line, return the exit status."""
+    _take_two_names(args, kind)
+    _check_output_name(args.out, kind)
+    planned, left_out = jobs.plan(args.inputs, args.out, kind, args.force, args.skip_existing)
+    args.alone = len(planned) == 1
+    to_stdout = any(job.output == STREAM for job in planned)
+    if to_stdout:
+        files.check_output_stream()
+    stream = sys.stderr if to_stdout else sys.stdout
+    failed = skipped = 0
+    with (
+        _progress(len(planned), args.quiet) as bar,
+        closing(jobs.run(partial(work, args), planned, args.jobs)) as outcomes,
+    ):
+        say = partial(files.say, write=bar.write) if bar else files.say
+        for outcome in outcomes:
+            for line in records.complaints(outcome, args.quiet):
+                say(line, sys.stderr)
+            if args.json:
+                say(json.dumps(records.json_record(outcome)), stream)
+            elif outcome.record and not args.quiet:
+                say(kind.text(outcome.record), stream)
+            failed += bool(outcome.error)
+            skipped += outcome.job.skipped
+            if bar:
+                bar.update()
+    if not args.quiet:
+        for line in records.summary(len(planned), failed, skipped, args.skip_existing, left_out):
+            files.say(line, sys.stderr)
+    return int(failed > 0)
+
+
+def _take_two_names(args: argparse.Namespace, kind: Kind) -> None:
+    """Read `IN OUT` as `IN -o OUT` where the second name can only be an output's.
+
+    Raises:
+        InputError: it can only be an output's, but there is no one input before it.
+    """
+    *before, last = args.inputs
+    is_output = bool(before) and last.lower().endswith(kind.outputs) and not os.path.isdir(last)
+    if not is_output or all(name.lower().endswith(kind.outputs) for name in before):
+        return
+    if args.out is not None:
+        raise InputError(f"found two outputs, {last} and -o {args.out}, expected one")
+    if len(before) > 1 or os.path.isdir(before[0]):
+        raise InputError(f"found several inputs before the output {last}, expected -o FOLDER")
+    args.inputs, args.out = before, last
+
+
+def _check_output_name(out: str | None, kind: Kind) -> None:
+    """Refuse an output whose name says that it is something else.
+
+    Raises:
+        InputError: such as a picture's name for what encode writes.
+    """
+    if out and out.lower().endswith(kind.refused) and not os.path.isdir(out):
+        extension = os.path.splitext(out)[1]
+        what = f"expected {kind.suffix}" if kind.suffix else "expected none"
+        raise InputError(f"found the output {out}, whose name ends in {extension}, {what}")
+
+
+def _progress(total: int, quiet: bool) -> AbstractContextManager[Any]:
+    """Return a progress bar on stderr, or nothing where nobody would watch it."""
+    if quiet or total < 2 or not sys.stderr.isatty():
+        return nullcontext()
+    from tqdm import tqdm
+
+    bar: AbstractContextManager[Any] = tqdm(total=total, unit="file", leave=False)
+    return bar
+
+
+# --- one file ---
+
+
+def _encode(args: argparse.Namespace) -> int:
+    """Encode files."""
+    pictures = image_files.PICTURES
+    refused = (*pictures, *UNREAD)
+    kind = Kind(pictures, ".npeg", records.job_text, outputs=NPEG, refused=refused, known=NPEG)
+    return _run(_encode_file, kind, args)
+
+
+def _encode_file(args: argparse.Namespace, job: Job) -> Record:
+    start = time.perf_counter()
+    if args.codec == "dither" and args.quality is not None:
+        raise InputError("found a quality for dither, which has one rate: leave -q out")
+    if args.codec != "npeg" and args.effort is not None:
+        raise InputError(f"found an effort for {args.codec}, which has one: leave -e out")
+    if args.codec != "npeg" and args.tune is not None:
+        raise InputError(f"found a tune for {args.codec}, which has one: leave --tune out")
+    quality = 75.0 if args.quality is None else args.quality
+    effort = 1 if args.effort is None else args.effort
+    choices = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr, "tune": args.tune or "visual"}
+    if args.codec != "npeg" and args.ssimulacra2 is not None:
+        raise InputError(f"found a target for {args.codec}, which takes none")
+    with (
+        files.open_source(job.source) as file,
+        image_files.open_image(file) as image,
+        _watched(any(choices[name] for name in ("bpp", "size", "psnr")), args),
+    ):
+        if args.ssimulacra2 is not None:
+            quality = _quality_of_score(image, args.ssimulacra2, effort, choices["tune"])
+        data = encode(image, quality, **choices, effort=effort, codec=args.codec, strip=args.strip)
+    _write(job, data, args)
+    _warn_if_larger(job, len(data))
+    return records.record(job, _read_header(data), len(data), start)
+
+
+def _decode_file(args: argparse.Namespace, job: Job) -> Record:
+    start = time.perf_counter()
+    image_format = image_files.image_format(job.output)
+    header, data = _read_npeg(job.source)
+    pixels = decode(data)
+    if args.enhance:
+        from .enhance import enhance
+
+        pixels = enhance(pixels, args.enhance, args.strength)
+    found = metadata(data).stripped() if args.strip else metadata(data)
+    _write(job, image_files.image_file(pixels, image_format, found), args)
+    return records.record(job, header, len(data), start)
+
+
+def _quality_of_score(image: Image, score: float, effort: int, tune: str) -> float:
+    """Return the quality of the smallest file of at least this SSIMULACRA2 score.
+
+    Raises:
+        InputError: no quality reaches it, or the packages that measure it are missing.
+    """
+    import numpy as np
+
+    from . import targets
+    from .pixels import to_pixels
+
+    if any(importlib.util.find_spec(name) is None for name in ("scipy", "ssimulacra2")):
+        raise InputError('--ssimulacra2 needs scipy and ssimulacra2: pip install "npeg[bench]"')
+    from .bench.metrics import ssimulacra2
+
+    def measure(*images: targets.Pixels) -> float:
+        rgb = [np.stack([i] * 3, axis=2) if i.ndim == 2 else i for i in images]
+        return ssimulacra2.score(rgb[0], rgb[1])
+
+    scale = targets.Scale(measure, "ssimulacra2", "", start=-10, slope=0.5, hope=20)
+    return targets.level_for(to_pixels(image), score, scale, effort, tune) / 2
+
+
+@contextmanager
+def _watched(searches: bool, args: argparse.Namespace) -> Iterator[None]:
+    """Show how many encodings a search for a target has done, where somebody may watch."""
+    searches = searches or args.ssimulacra2 is not None
+    if not searches or args.quiet or not args.alone or not sys.stderr.isatty():
+        yield
+        return
+    from tqdm import tqdm
+
+    from . import targets
+
+    with tqdm(total=targets.TRIES, unit="encoding", leave=False, delay=0.5) as bar:
+        token = targets.watcher.set(bar.update)
+        try:
+            yield
+        finally:
+            targets.watcher.reset(token)
+
+
+def _write(job: Job, data: bytes, args: argparse.Namespace) -> None:
+    """Write the output of a job."""
+    like = job.source if args.preserve and job.source != STREAM else None
+    files.write(job.output, data, args.force, like)
+
+
+def _warn_if_larger(job: Job, size_bytes: int) -> None:
+    """Say that a file has become larger than what it was made of."""
+    with suppress(OSError):
+        if os.path.isfile(job.source) and size_bytes > (before := os.path.getsize(job.source)):
+            text = f"the output is larger, {size_bytes} bytes, than its source, {before} bytes"
+            warnings.warn(text, UserWarning, stacklevel=2)
+
+
+def _decode(args: argparse.Namespace) -> int:
+    """Decode files; what concerns all of them is checked once, before."""
+    if args.enhance:
+        from .enhance import find_method
+
+        find_method(args.enhance).strength(args.strength)
+    elif args.strength is not None:
+        raise InputError("found --strength without --enhance, whose strength it is")
+    pictures = image_files.PICTURES
+    kind = Kind(NPEG, ".png", records.job_text, outputs=pictures, refused=NPEG, known=pictures)
+    return _run(_decode_file, kind, args)
+
+
+def _enhance_file(args: argparse.Namespace, job: Job) -> Record:
+    from .enhance import enhance, find_method
+    from .pixels import to_pixels
+
+    start = time.perf_counter()
+    image_format = image_files.image_format(job.output)
+    strength = find_method(args.method).strength(args.strength)
+    with files.open_source(job.source) as file, image_files.open_image(file) as image:
+        pixels = enhance(to_pixels(image), args.method, args.strength)
+    _write(job, image_files.image_file(pixels, image_format), args)
+    return {
+        "input": job.source,
+        "output": job.output,
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "method": args.method,
+        "strength": strength,
+        "seconds": round(time.perf_counter() - start, 4),
+    }
+
+
+def _enhance(args: argparse.Namespace) -> int:
+    """Enhance files, or list the methods; what concerns all files is checked once, before."""
+    from .enhance import METHODS, find_method
+
+    if args.list:
+        for method in METHODS.values():
+            command = method.missing()
+            what = f"missing: {command}" if command else method.title
+            default = "-" if method.default is None else f"{method.default:g}"
+            print(f"{method.name:14} {method.kind:12} strength {default:5} {what}")
+        return 0
+    if not args.inputs:
+        raise InputError("found no input, expected files, folders, globs, or -")
+    find_method(args.method).strength(args.strength)
+    suffix = ".png" if args.out else ".enhanced.png"
+    kind = Kind(image_files.PICTURES, suffix, records.enhance_text, refused=NPEG, known=NPEG)
+    return _run(_enhance_file, kind, args)
+
+
+def _info(args: argparse.Namespace) -> int:
+    """Say what files say of themselves."""
+    return _run(_info_file, Kind(NPEG, "", records.info_text, known=image_files.PICTURES), args)
+
+
+def _info_file(args: argparse.Namespace, job: Job) -> Record:
+    _, data = _read_npeg(job.source)
+    found = info(data)
+    return {
+        "input": job.source,
+        "size_bytes": found.size_bytes,
+        "rate_bpp": round(found.rate_bpp, 6),
+        **vars(found.header),
+        "quality": found.header.quality,
+        "tiles": found.header.tiles,
+        "sections": [vars(section) for section in found.sections],
+        "metadata": list(found.metadata),
+    }
+
+
+# --- .npeg files, read with care ---
+
+
+def _read_header(data: bytes) -> AnyHeader:
+    """Read the header of a .npeg file, npeg's own or that of a dither codec."""
+    from . import container, dither
+
+    return (
+        dither.container.read_header(data) if dither.is_file(data) else container.read_header(data)
+    )
+
+
+def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
+    """Read a .npeg file, no further than a file with such a header can be long."""
+    from .container import HEADER_SIZE, MOST_METADATA
+
+    with files.open_source(source) as file:
+        parts = [file.read(HEADER_SIZE)]  # a dither file's header has no more bytes
+        header = _read_header(parts[0])
+        left = header.most_bytes + MOST_METADATA
+        while part := file.read(1 << 20):
+            parts.append(part)
+            left -= len(part)
+            if left < 0:
+                size = f"{header.width}x{header.height}"
+                raise LimitError(f"found a far longer file than {size} pixels need")
+    return header, b"".join(parts)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "encode": _encode,
+    "decode": _decode,
+    "info": _info,
+    "enhance": _enhance,
+}
