@@ -12,7 +12,7 @@ import pytest
     [
         ("npeg en", "encode enhance"),
         ("npeg encode --si", "--size"),
-        ("npeg decode --str", "--strength"),
+        ("npeg decode --stre", "--strength"),
         ("npeg bench --list", "--list --list-metrics"),
         ("npeg encode pho", ""),
     ],

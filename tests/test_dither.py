@@ -356,5 +356,5 @@ def test_the_command_line_refuses_a_quality_for_dither(run, png):
 
 
 def test_a_far_too_long_dither_file_is_not_read_to_its_end(run, tmp_path):
-    (tmp_path / "long.npeg").write_bytes(forged(planes=20) + bytes(3_000_000))
+    (tmp_path / "long.npeg").write_bytes(forged(planes=20) + bytes(20_000_000))
     assert "far longer file than 8x8 pixels need" in run("info", "long.npeg").err

@@ -384,7 +384,7 @@ def test_what_people_see_has_a_gradient_even_outside_of_the_range() -> None:
 
 
 def test_a_tune_that_does_not_fit_is_refused(settings: Settings) -> None:
-    with pytest.raises(InputError, match="tune is 'clean', expected psnr or visual"):
+    with pytest.raises(InputError, match="tune is 'clean', expected visual or psnr"):
         train(replace(settings, tune="clean"), TINY)
     with pytest.raises(InputError, match="--crop is 64, --tune visual needs 161 or more"):
         train(replace(settings, tune="visual"), TINY)
