@@ -20,7 +20,7 @@ cp "$out/results.tsv" "$here/kodak.tsv"
 cp "$out/bd-rates.tsv" "$here/kodak-bd-rates.tsv"
 cp "$out/report.html" "$here/kodak-report.html"
 $npeg bench --images "$kodak" --out "$out" --report "$out/main" --pictures 0 \
-    --codecs npeg,jpeg,webp,avif,avif/tune=psnr,jxl,hevc,vvc
+    --codecs npeg,npeg/tune=psnr,jpeg,webp,avif,jxl,hevc,vvc
 for metric in psnr ms-ssim ssimulacra2; do
     cp "$out/main/rd-$metric.png" "$here/kodak-rd-$metric.png"
 done
