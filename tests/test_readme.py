@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,10 @@ def test_every_path_of_the_tree_exists_and_every_module_is_in_it() -> None:
     assert not missing
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "npeg").glob("*.py")}
     assert modules <= named
+
+
+def test_the_table_is_that_of_the_results() -> None:
+    script = ROOT / "results" / "readme_table.py"
+    table = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert len(table.stdout.splitlines()) > 10
+    assert table.stdout in README
