@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Model 7: the long run's flat part after model 6, at a lower rate and with the adaptive filter in it; then
-# its decay in 8 bits, and last the synthesis alone, on latents as the encoder codes them (DECISIONS.md, 47 and 48).
+# its decay in 8 bits, and last the synthesis alone, on latents as the encoder codes them (docs/decisions, 47 and 48).
 # IMAGES and VAL are folders of photographs (LOG.md says which were used), OUT is one for what is
 # trained. Each command can be stopped, and goes on when it is run again.
 # As shipped (two cores with AVX512_BF16); steps and hours: LOG.md. The flat part began from step 17,946 of
@@ -23,7 +23,7 @@ python -m npeg.training.steps.to_eight_bits "${FROM:-recipes/seventh-flat.safete
     --lr 4e-4 --decay "${DECAY:-6000}" --seed 17 --steps "${DECAY:-6000}"
 
 # The synthesis alone. As shipped it saw latents that the encoder's correction had moved by 1 at most; now they are
-# chosen anew as the encoder does it since (DECISIONS.md, 47).
+# chosen anew as the encoder does it since (docs/decisions, 47).
 "${both[@]}" --out "$OUT/synthesis" --resume "$OUT/eight-bits/checkpoint.pt" --only-synthesis \
     --lr 1e-4 --decay "${LAST:-1000}" --seed 18 --steps "${LAST:-1000}"
 npeg export "$OUT/synthesis/checkpoint.pt" --images "$IMAGES" --fit 64 --out npeg/models/seventh
