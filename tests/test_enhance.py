@@ -349,3 +349,11 @@ def test_the_bench_tells_what_enhancement_gains(photo, tmp_path, capsys):
     assert gains["deblock", "10"] > 0 > gains["gamma", "10"]
     assert "deblock" in capsys.readouterr().out
     assert "data:image/webp" in (out / "report.html").read_text()
+
+
+def test_wavelets_do_not_depend_on_what_dask_was_told() -> None:
+    dask = pytest.importorskip("dask")
+    pixels = np.random.default_rng(3).integers(0, 256, (32, 40, 3), np.uint8)
+    expected = enhance(pixels, "wavelet", 0.3)
+    with dask.config.set(scheduler="dask.distributed"):  # and no client
+        np.testing.assert_array_equal(enhance(pixels, "wavelet", 0.3), expected)

@@ -98,6 +98,7 @@ def wavelet(image: Pixels, strength: float) -> Pixels:
             func=denoise_wavelet,
             max_shifts=1,
             func_kw=options,
+            workers=1,  # more would go through Dask, to whatever scheduler the process has set
             channel_axis=-1 if colour else None,
         )
     )
