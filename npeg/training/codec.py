@@ -39,6 +39,7 @@ class Settings(loop.Settings):
     only_synthesis: bool = False  # train the synthesis on what the encoder codes, all else as it is
     ramp: int = 0  # steps until the hyper-latents' bits count in full
     downscale: float = 1.0  # up to which every other sample is scaled down: busier crops
+    vivid: float = 0.0  # share of samples that are made more colourful and sharper
     tune: str = "psnr"  # what distortion is: mean squared error, or mostly what people see
 
 
@@ -117,7 +118,8 @@ class Trainer(loop.Trainer[Codec, Batch]):
     MULTIPLE = PAD
     exponent = WEIGHT_EXPONENT
     only_entropy, only_synthesis = Settings.only_entropy, Settings.only_synthesis
-    ramp, downscale, tune = Settings.ramp, Settings.downscale, Settings.tune
+    ramp, tune = Settings.ramp, Settings.tune
+    downscale, vivid = Settings.downscale, Settings.vivid
 
     def __init__(
         self, settings: Settings, group: Group = ALONE, arch: Architecture | None = None
@@ -127,7 +129,7 @@ class Trainer(loop.Trainer[Codec, Batch]):
         arch = Architecture(**state["arch"]) if state else arch or Architecture()
         model = Codec(arch)
         self.only_entropy, self.ramp = settings.only_entropy, settings.ramp
-        self.downscale = settings.downscale
+        self.downscale, self.vivid = settings.downscale, settings.vivid
         self.only_synthesis, self.tune = settings.only_synthesis, settings.tune
         if self.only_entropy:
             model.freeze_transforms()
@@ -151,7 +153,15 @@ class Trainer(loop.Trainer[Codec, Batch]):
             (s.batch, arch.hyper_latents, side // 4, side // 4),
         ]
         x, t = draw_batch(
-            images, s.crop, s.batch, s.seed, step, group.rank, group.world, self.downscale
+            images,
+            s.crop,
+            s.batch,
+            s.seed,
+            step,
+            group.rank,
+            group.world,
+            max_downscale=self.downscale,
+            vivid=self.vivid,
         )
         return x, t, draw_noise(shapes, s.seed, step, group.rank * s.batch)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageFilter
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -66,12 +66,17 @@ def load_images(
 
 
 def draw_sample(
-    images: list[Pixels], crop: int, rng: np.random.Generator, max_downscale: float = 1.0
+    images: list[Pixels],
+    crop: int,
+    rng: np.random.Generator,
+    max_downscale: float = 1.0,
+    vivid: float = 0.0,
 ) -> Pixels:
     """Cut a random crop, mirrored and transposed at random, as (3, crop, crop).
 
     With `max_downscale` above 1 every other one is scaled down from a crop up to so many times as
-    large in each direction: sharper and busier than the photograph itself.
+    large in each direction: sharper and busier than the photograph itself. Of all, a share `vivid`
+    becomes more colourful and sharper, as photographs on the web are.
     """
     image = images[rng.integers(len(images))]
     side = crop
@@ -84,10 +89,19 @@ def draw_sample(
     if side > crop:
         scaled = Image.fromarray(sample).resize((crop, crop), Image.Resampling.LANCZOS)
         sample = np.asarray(scaled)
+    if vivid and rng.random() < vivid:
+        sample = _make_vivid(sample, rng)
     mirror, transpose = rng.integers(2, size=2)
     if mirror:
         sample = sample[:, ::-1]
     return sample.transpose((2, 1, 0) if transpose else (2, 0, 1))
+
+
+def _make_vivid(sample: Pixels, rng: np.random.Generator) -> Pixels:
+    """Raise the saturation by up to 80 % and sharpen, each by a random amount."""
+    coloured = ImageEnhance.Color(Image.fromarray(sample)).enhance(rng.uniform(1, 1.8))
+    mask = ImageFilter.UnsharpMask(radius=rng.uniform(0.5, 1.2), percent=int(rng.uniform(0, 120)))
+    return np.asarray(coloured.filter(mask))
 
 
 def draw_batch(
@@ -99,8 +113,9 @@ def draw_batch(
     rank: int = 0,
     world: int = 1,
     max_downscale: float = 1.0,
+    vivid: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Return this process's samples of batch number `step`; see `draw_sample` for their scale.
+    """Return this process's samples of batch number `step`; see `draw_sample` for what they are.
 
     The qualities of the whole batch are stratified over [0, 1], which steadies the loss.
 
@@ -111,7 +126,7 @@ def draw_batch(
     strata = (whole.permutation(batch * world) + whole.random(batch * world)) / (batch * world)
     mine = range(rank * batch, (rank + 1) * batch)
     samples = [
-        draw_sample(images, crop, np.random.default_rng((seed, step, i)), max_downscale)
+        draw_sample(images, crop, np.random.default_rng((seed, step, i)), max_downscale, vivid)
         for i in mine
     ]
     pixels = torch.from_numpy(np.stack([sample.transpose(1, 2, 0) for sample in samples]))

@@ -74,6 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="scale every other crop down, from up to F times as much image in each direction: "
         "for training images softer than those to be coded (default 1)",
     )
+    add(
+        "--vivid",
+        type=float,
+        metavar="SHARE",
+        help="make this share of npeg's crops more colourful and sharper, as photographs on the "
+        "web are (0 to 1, default 0)",
+    )
     add("--checkpoint-minutes", type=float, metavar="F", help="between checkpoints (default 5)")
     add("--validate-every", type=int, metavar="N", help="steps between validations (default 2000)")
 
@@ -84,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.downscale is not None and not (args.codec == "npeg" and args.downscale >= 1):
         raise InputError(f"--downscale is {args.downscale:g}, expected 1 or more, for npeg alone")
+    if args.vivid is not None and not (args.codec == "npeg" and 0 <= args.vivid <= 1):
+        raise InputError(f"--vivid is {args.vivid:g}, expected 0 to 1, for npeg alone")
     if args.codec != "npeg" and (args.only_entropy or args.ramp):
         raise InputError(f"{args.codec} has no entropy model: leave out --only-entropy and --ramp")
     if args.only_synthesis and (args.codec != "npeg" or args.only_entropy):

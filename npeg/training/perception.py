@@ -18,7 +18,7 @@ from .networks.layers import full_precision
 
 TINY = 1e-18  # keeps the root of a mean of fourth powers differentiable; 1e-10 costs points
 MSE_SHARES = 0.25, 0.75  # of what errors cost, at t = 0 and 1; between them linear
-MS_SSIM_SHARE = 0.25  # of the rest; SSIMULACRA2 has what is left
+MS_SSIM_SHARE = 0.3  # of the rest; SSIMULACRA2 has what is left
 MARGIN = 16  # pixels mirrored around a crop: where windows meet its border they see too little
 SMALLEST_CROP = ssim.SMALLEST_SIDE + 1
 LUMA = (0.299, 0.587, 0.114)
