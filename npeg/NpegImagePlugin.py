@@ -11,15 +11,19 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageCms, ImageFile
 
 from . import container, decode, encoding, info, metadata_sections, pillow_metadata
+from .encoder_rule import EncoderOptions
 from .errors import InputError, NpegError
 from .exif import PREFIX
 from .metadata_sections import Metadata
+from .targets import Target
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
 FORMAT = "NPEG"
-CHOICES = ("quality", "bpp", "size", "psnr", "effort", "tune", "strip")
+TARGETS = ("quality", "bpp", "size", "psnr")
+OPTIONS = ("effort", "tune")
+CHOICES = (*TARGETS, *OPTIONS, "strip")
 METADATA = ("icc_profile", "exif", "xmp", "iptc", "dpi", "comment")
 
 
@@ -105,18 +109,19 @@ class _IText(str):
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    options = dict(image.encoderinfo)
-    choices = {name: options.pop(name) for name in CHOICES if name in options}
-    given = {name: options.pop(name) for name in METADATA if name in options}
-    for name, value in options.items():  # people save with **image.info to keep metadata
+    found = dict(image.encoderinfo)
+    choices = {name: found.pop(name) for name in CHOICES if name in found}
+    given = {name: found.pop(name) for name in METADATA if name in found}
+    for name, value in found.items():  # people save with **image.info to keep metadata
         if name not in image.info or image.info[name] is not value:
             known = ", ".join((*CHOICES, *METADATA))
             raise InputError(f"found the option {name}, expected some of {known}")
     metadata = _given(pillow_metadata.of(image), given) if given else None
     turn = pillow_metadata.orientation(image) if given and "exif" not in given else 0
-    strip, quality = choices.pop("strip", False), choices.pop("quality", 75)
-    choices = {"bpp": None, "size": None, "psnr": None, "effort": 1, "tune": "visual"} | choices
-    fp.write(encoding.encode(image, quality, choices, "npeg", metadata, strip, turn))
+    target = Target(**{name: choices[name] for name in TARGETS if name in choices})
+    options = EncoderOptions(**{name: choices[name] for name in OPTIONS if name in choices})
+    strip = choices.get("strip", False)
+    fp.write(encoding.encode(image, target, options, "npeg", metadata, strip, turn))
 
 
 def _given(found: Metadata, given: dict[str, Any]) -> Metadata:

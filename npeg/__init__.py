@@ -5,7 +5,7 @@ Importing it costs a few milliseconds: NumPy and ONNX Runtime are imported when 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import NpegError
 
@@ -72,9 +72,11 @@ def encode(
         UserWarning: something of the image is converted, cut or not stored.
     """
     from . import encoding
+    from .encoder_rule import EncoderOptions
+    from .targets import Target
 
-    choices: dict[str, Any] = {"bpp": bpp, "size": size, "psnr": psnr, "effort": effort}
-    return encoding.encode(image, quality, choices | {"tune": tune}, codec, metadata, strip)
+    target, options = Target(quality, bpp, size, psnr), EncoderOptions(effort, tune)
+    return encoding.encode(image, target, options, codec, metadata, strip)
 
 
 def decode(data: Source) -> NDArray[np.uint8]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from .container import Header
     from .dither.container import Header as DitherHeader
+    from .encoder_rule import EncoderOptions
 
     AnyHeader = Header | DitherHeader
 
@@ -175,7 +176,10 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
         _watched(any(choices[name] for name in ("bpp", "size", "psnr")), args),
     ):
         if args.ssimulacra2 is not None:
-            quality = _quality_of_score(image, args.ssimulacra2, effort, choices["tune"])
+            from .encoder_rule import EncoderOptions
+
+            options = EncoderOptions(effort, choices["tune"])
+            quality = _quality_of_score(image, args.ssimulacra2, options)
         data = encode(image, quality, **choices, effort=effort, codec=args.codec, strip=args.strip)
     _write(job, data, args)
     _warn_if_larger(job, len(data))
@@ -196,7 +200,7 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     return records.record(job, header, len(data), start)
 
 
-def _quality_of_score(image: Image, score: float, effort: int, tune: str) -> float:
+def _quality_of_score(image: Image, score: float, options: EncoderOptions) -> float:
     """Return the quality of the smallest file of at least this SSIMULACRA2 score.
 
     Raises:
@@ -216,7 +220,7 @@ def _quality_of_score(image: Image, score: float, effort: int, tune: str) -> flo
         return ssimulacra2.score(rgb[0], rgb[1])
 
     scale = targets.Scale(measure, "ssimulacra2", "", start=-10, slope=0.5, hope=20)
-    return targets.level_for(to_pixels(image), score, scale, effort, tune) / 2
+    return targets.level_for(to_pixels(image), score, scale, options) / 2
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from .networks import Model
 
 FREE_BITS = 2.0  # that a symbol may cost beyond a 0 before the dead zone widens
 EFFORTS = (0, 1)  # 0: one pass; 1: then symbols are corrected by what the decoder makes of them
-EFFORT = 1
 
 Float = NDArray[np.float32]
 
@@ -42,24 +41,40 @@ TUNES = {
     "visual": Tune(8, 0.01, (0.5, 1.0), chroma=1.3, masking=0.25, weight=1.5, by_symbol=True),
     "psnr": Tune(7, 0.03, (1.05, 1.2), chroma=1.3, masking=0.0),
 }
-TUNE = "visual"
 
 
-def find_tune(name: str) -> Tune:
-    """Return a tune by its name.
+@dataclass(frozen=True)
+class EncoderOptions:
+    """How hard the encoder tries, and for what.
+
+    Attributes:
+        effort: 0, or 1 for a smaller file at equal quality in over twice the time.
+        tune: visual for the smallest file that looks the same, psnr for the least squared error.
+        tile_size: side of the independently coded tiles in pixels, a multiple of 64; None takes
+            one tile where the synthesis runs at once, else 1024.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: there is no such effort or tune.
     """
-    if name not in TUNES:
-        raise InputError(f"tune is {name!r}, expected {' or '.join(TUNES)}")
-    return TUNES[name]
+
+    effort: int = 1
+    tune: str = "visual"
+    tile_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.tune not in TUNES:
+            raise InputError(f"tune is {self.tune!r}, expected {' or '.join(TUNES)}")
+        if self.effort not in EFFORTS:
+            expected = f"expected {EFFORTS[0]} to {EFFORTS[-1]}"
+            raise InputError(f"effort is {self.effort!r}, {expected}")
+
+    @property
+    def rule(self) -> Tune:
+        """What the encoder minimises."""
+        return TUNES[self.tune]
 
 
-def check_effort(effort: int) -> None:
-    """Raise InputError if there is no such effort."""
-    if effort not in EFFORTS:
-        raise InputError(f"effort is {effort!r}, expected {EFFORTS[0]} to {EFFORTS[-1]}")
+DEFAULT = EncoderOptions()
 
 
 def thresholds(model: Model, tune: Tune) -> Float:

@@ -6,7 +6,7 @@ Enters: whatever `inputs` takes. Leaves: the bytes of a file, C-contiguous pixel
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,23 @@ from .dither.container import Info as DitherInfo
 from .errors import InputError
 from .metadata_sections import Metadata
 
+if TYPE_CHECKING:
+    from .encoder_rule import EncoderOptions
+    from .targets import Target
+
 Pixels = NDArray[np.uint8]
 
 
 def encode(
     image: object,
-    quality: float,
-    choices: dict[str, Any],
+    target: Target,
+    options: EncoderOptions,
     codec: str,
     metadata: Metadata | None,
     strip: bool,
     turn: int = 0,
 ) -> bytes:
-    """Encode an image; see `npeg.encode`, whose targets, effort and tune are the choices.
+    """Encode an image; see `npeg.encode`.
 
     `turn` is the image's EXIF orientation where metadata is given that does not say it any more.
     """
@@ -41,10 +45,10 @@ def encode(
         if codec != "npeg":
             if metadata is not None:
                 raise InputError(f"found metadata for {codec}, which carries none")
-            targets = tuple(choices[name] for name in ("bpp", "size", "psnr"))
-            return dither.encode(to_pixels(opened), codec, quality, targets)
+            others = (target.bpp, target.size, target.psnr)
+            return dither.encode(to_pixels(opened), codec, target.quality, others)
         pixels, found_metadata = to_picture(opened, metadata, strip, turn)
-    return _encode(pixels, quality, choices, metadata_sections.pack(found_metadata))
+    return _encode(pixels, target, options, metadata_sections.pack(found_metadata))
 
 
 def decode(source: object) -> Pixels:
@@ -76,14 +80,14 @@ def metadata(source: object) -> Metadata:
     return metadata_sections.read(data)
 
 
-def _encode(pixels: Pixels, quality: float, choices: dict[str, Any], sections: bytes) -> bytes:
+def _encode(pixels: Pixels, target: Target, options: EncoderOptions, sections: bytes) -> bytes:
     """Encode pixels and put sections before them; targets count the whole file."""
     from . import targets
     from .sessions import give_memory_back
 
     try:
-        reduced = _without(choices, len(sections), pixels.shape[0] * pixels.shape[1])
-        data = targets.encode(pixels, quality, **reduced)
+        reduced = _without(target, len(sections), pixels.shape[0] * pixels.shape[1])
+        data = targets.encode(pixels, reduced, options)
     except InputError as error:
         if sections and "out of reach" in str(error):
             text = f"{error}, beside {len(sections)} bytes of metadata"
@@ -93,15 +97,15 @@ def _encode(pixels: Pixels, quality: float, choices: dict[str, Any], sections: b
     return metadata_sections.insert(data, sections, container.HEADER_SIZE)
 
 
-def _without(choices: dict[str, Any], spent: int, count: int) -> dict[str, Any]:
-    """Return the choices with targets that leave room for so many bytes, of an image of count."""
-    size, bpp = choices["size"], choices["bpp"]
-    if not spent or choices["psnr"] is not None or (size is None) == (bpp is None):
-        return choices
+def _without(target: Target, spent: int, count: int) -> Target:
+    """Return a target that leaves room for so many bytes, of an image of count pixels."""
+    size, bpp = target.size, target.bpp
+    if not spent or (size is None and bpp is None):
+        return target
     try:
-        left = (size if bpp is None else bpp * count / 8) - spent
+        left = (size or 0) + (bpp or 0) * count / 8 - spent
     except TypeError:
-        return choices  # refused where targets are checked
+        return target  # refused where targets are checked
     if left <= 0 < left + spent:
         raise InputError(f"found {spent} bytes of metadata, more than the target: strip it")
-    return choices | {"bpp": None, "size": left}
+    return replace(target, bpp=None, size=left)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from . import codec
 from .container import LEVELS
-from .encoder_rule import EFFORT, TUNE
+from .encoder_rule import DEFAULT, EncoderOptions
 from .errors import InputError
 
 Pixels = NDArray[np.uint8]
@@ -36,30 +37,43 @@ watcher: ContextVar[Callable[[], object] | None] = ContextVar("watcher", default
 """What is called after each encoding of a search, such as a progress bar's update."""
 
 
-def encode(
-    pixels: Pixels,
-    quality: float,
-    *,
-    bpp: float | None = None,
-    size: int | None = None,
-    psnr: float | None = None,
-    effort: int = EFFORT,
-    tune: str = TUNE,
-) -> bytes:
-    """Encode pixels, (H, W, 3) or (H, W), at a quality or at the one target that is given.
+@dataclass(frozen=True)
+class Target:
+    """What a file is to reach: the quality, or the one of the others that is given.
+
+    Attributes:
+        quality: 0..100.
+        bpp: bits of the whole file a pixel, at most.
+        size: bytes of the whole file, at most.
+        psnr: RGB PSNR in dB, at least.
 
     Raises:
-        InputError: a value is out of range, two targets are given, or none reaches it.
+        InputError: two of the others are given.
     """
-    if sum(target is not None for target in (bpp, size, psnr)) > 1:
-        raise InputError("found several of bpp, size and psnr, expected one")
-    if bpp is not None:
-        return encode_to_bpp(pixels, bpp, effort, tune)
-    if size is not None:
-        return encode_to_size(pixels, size, effort, tune)
-    if psnr is not None:
-        return encode_to_psnr(pixels, psnr, effort, tune)
-    return codec.encode_pixels(pixels, level_of(quality), effort=effort, tune=tune)
+
+    quality: float = 75.0
+    bpp: float | None = None
+    size: float | None = None
+    psnr: float | None = None
+
+    def __post_init__(self) -> None:
+        if sum(target is not None for target in (self.bpp, self.size, self.psnr)) > 1:
+            raise InputError("found several of bpp, size and psnr, expected one")
+
+
+def encode(pixels: Pixels, target: Target, options: EncoderOptions = DEFAULT) -> bytes:
+    """Encode pixels, (H, W, 3) or (H, W), at the quality or so that they meet the target.
+
+    Raises:
+        InputError: a value is out of range, or none reaches the target.
+    """
+    if target.bpp is not None:
+        return encode_to_bpp(pixels, target.bpp, options)
+    if target.size is not None:
+        return encode_to_size(pixels, target.size, options)
+    if target.psnr is not None:
+        return encode_to_psnr(pixels, target.psnr, options)
+    return codec.encode_pixels(pixels, level_of(target.quality), options)
 
 
 def level_of(quality: float) -> int:
@@ -69,24 +83,22 @@ def level_of(quality: float) -> int:
     return round(2 * quality)
 
 
-def encode_to_bpp(pixels: Pixels, bpp: float, effort: int = EFFORT, tune: str = TUNE) -> bytes:
+def encode_to_bpp(pixels: Pixels, bpp: float, options: EncoderOptions = DEFAULT) -> bytes:
     """Return the file of the highest quality that has at most bpp bits a pixel."""
     count = pixels.shape[0] * pixels.shape[1]
     limit = _positive(bpp, "bpp") * count / 8
-    return _largest_file(pixels, limit, lambda size: f"{8 * size / count:.4g} bpp", effort, tune)
+    return _largest_file(pixels, limit, lambda size: f"{8 * size / count:.4g} bpp", options)
 
 
-def encode_to_size(
-    pixels: Pixels, size_bytes: int, effort: int = EFFORT, tune: str = TUNE
-) -> bytes:
+def encode_to_size(pixels: Pixels, size_bytes: float, options: EncoderOptions = DEFAULT) -> bytes:
     """Return the file of the highest quality that has at most size_bytes bytes."""
     limit = _positive(size_bytes, "size")
-    return _largest_file(pixels, limit, lambda size: f"{size:.0f} bytes", effort, tune)
+    return _largest_file(pixels, limit, lambda size: f"{size:.0f} bytes", options)
 
 
-def encode_to_psnr(pixels: Pixels, psnr: float, effort: int = EFFORT, tune: str = TUNE) -> bytes:
+def encode_to_psnr(pixels: Pixels, psnr: float, options: EncoderOptions = DEFAULT) -> bytes:
     """Return the smallest file whose decoded image has at least this RGB PSNR in dB."""
-    return _smallest_file(pixels, _positive(psnr, "psnr"), PSNR, effort, tune)[1]
+    return _smallest_file(pixels, _positive(psnr, "psnr"), PSNR, options)[1]
 
 
 class Scale(NamedTuple):
@@ -101,24 +113,24 @@ class Scale(NamedTuple):
 
 
 def level_for(
-    pixels: Pixels, target: float, scale: Scale, effort: int = EFFORT, tune: str = TUNE
+    pixels: Pixels, target: float, scale: Scale, options: EncoderOptions = DEFAULT
 ) -> int:
     """Return the level, 0..200, of the smallest file that is measured to be as good as a target.
 
     Raises:
         InputError: none of the levels tried reaches it.
     """
-    return _smallest_file(pixels, target, scale, effort, tune)[0]
+    return _smallest_file(pixels, target, scale, options)[0]
 
 
 def _smallest_file(
-    pixels: Pixels, target: float, scale: Scale, effort: int, tune: str
+    pixels: Pixels, target: float, scale: Scale, options: EncoderOptions
 ) -> tuple[int, bytes]:
     """Return the level and the bytes of the smallest file that is as good as a target."""
     files: dict[int, bytes] = {}
 
     def value_at(level: int) -> float:
-        coded = codec.encode_with_reconstruction(pixels, level, effort=effort, tune=tune)
+        coded = codec.encode_with_reconstruction(pixels, level, options)
         files[level] = coded[0]
         return scale.measure(pixels, coded[1])
 
@@ -152,13 +164,13 @@ PSNR = Scale(psnr_db, "psnr", " dB", 26, 0.1)
 
 
 def _largest_file(
-    pixels: Pixels, limit: float, text: Callable[[float], str], effort: int, tune: str
+    pixels: Pixels, limit: float, text: Callable[[float], str], options: EncoderOptions
 ) -> bytes:
     """Return the file of the highest quality with at most `limit` bytes."""
     files: dict[int, bytes] = {}
 
     def log_size_at(level: int) -> float:
-        files[level] = codec.encode_pixels(pixels, level, effort=effort, tune=tune)
+        files[level] = codec.encode_pixels(pixels, level, options)
         return math.log(len(files[level]))
 
     curve, count = Curve(log_size_at), pixels.shape[0] * pixels.shape[1]

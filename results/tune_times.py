@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from npeg import codec
+from npeg.encoder_rule import EncoderOptions
 
 PHOTOS = ("05", "11", "17", "23")
 QUALITIES = {"visual": 78, "psnr": 68}
@@ -39,9 +40,10 @@ def main(folder: Path) -> None:
         for _ in range(REPEATS):
             for tune, quality in QUALITIES.items():
                 for k, pixels in enumerate(photos):
-                    level, of = 2 * quality, {"tune": tune}
-                    taken, data = seconds(codec.encode_pixels, pixels, level, **of)
-                    one_pass, _ = seconds(codec.encode_pixels, pixels, level, effort=0, **of)
+                    level, usual = 2 * quality, EncoderOptions(tune=tune)
+                    fast = EncoderOptions(effort=0, tune=tune)
+                    taken, data = seconds(codec.encode_pixels, pixels, level, usual)
+                    one_pass, _ = seconds(codec.encode_pixels, pixels, level, fast)
                     decoded, _ = seconds(codec.decode_pixels, data)
                     times[tune, k].append((decoded, taken, one_pass))
                     rates[tune].append(8 * len(data) / pixels[..., 0].size)

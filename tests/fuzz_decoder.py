@@ -14,6 +14,7 @@ import traceback
 import numpy as np
 
 from npeg import codec, container, icc, metadata_sections
+from npeg.encoder_rule import EncoderOptions
 from npeg.errors import NpegError
 
 
@@ -25,7 +26,7 @@ def seeds() -> list[bytes]:
     return [
         codec.encode_pixels(colour, 30),
         codec.encode_pixels(colour, 200),
-        codec.encode_pixels(smooth, 100, tile_size=64),
+        codec.encode_pixels(smooth, 100, EncoderOptions(tile_size=64)),
         codec.encode_pixels(smooth[:1, :1], 0),
         codec.encode_pixels(np.repeat(smooth[:20, :20, None], 3, axis=2), 60),  # neutral
         metadata_sections.insert(codec.encode_pixels(colour, 30), everything(), 20),

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-from npeg import codec, container, networks
+from npeg import codec, container, latents, networks, tiles
 from npeg.container import LEVELS
+from npeg.encoder_rule import EncoderOptions
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -31,7 +32,9 @@ def golden_files(photograph: Pixels) -> dict[str, bytes]:
     encoded = {
         "coffee-100x75-q40": codec.encode_pixels(photograph[100:175, 150:250], 80),
         "coffee-grey-33x65-q90": codec.encode_pixels(grey[120:185, 200:233], 180),
-        "coffee-tiles-140x130-q10": codec.encode_pixels(photograph[100:230, 150:290], 20, 64),
+        "coffee-tiles-140x130-q10": codec.encode_pixels(
+            photograph[100:230, 150:290], 20, EncoderOptions(tile_size=64)
+        ),
         "pixel-1x1-q100": codec.encode_pixels(photograph[200:201, 300:301], LEVELS - 1),
     }
     return {f"{n}-model{networks.DEFAULT_MODEL}.npeg": found for n, found in encoded.items()}
@@ -48,8 +51,8 @@ def example(file: bytes) -> str:
     """Return the text of SPEC.md's last section for a small file of one tile."""
     header, payloads = container.read_tiles(file)
     model = networks.load(header.model_id)
-    (tile,) = codec.tiles_of(header)
-    z_hat, symbols, indexes = codec.read_symbols(model, payloads[0], tile, header.level)
+    (tile,) = tiles.tiles_of(header)
+    z_hat, symbols, indexes = latents.read(model, payloads[0], tile.latent_shape(), header.level)
     coded = int((indexes >= model.first_coded).sum())
     pixels = codec.decode_pixels(file)
     dump = [file[i : i + 16].hex(" ") for i in range(0, len(file), 16)]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage.data import astronaut
 
-from npeg import codec, container, entropy, networks
+from npeg import codec, container, entropy, latents, networks, tiles
 from npeg.bench.metrics import ssimulacra2
-from npeg.encoder_rule import EFFORTS
+from npeg.encoder_rule import EFFORTS, EncoderOptions
 from npeg.errors import FormatError, InputError, LimitError, NpegError
 
 Pixels = NDArray[np.uint8]
@@ -95,7 +95,9 @@ def test_more_effort_lowers_rate_and_distortion(level: int, tile_size: int | Non
     pixels = np.ascontiguousarray(astronaut()[:200, 100:356])
     costs = []
     for effort in EFFORTS:
-        file, decoded = codec.encode_with_reconstruction(pixels, level, tile_size, effort, "psnr")
+        file, decoded = codec.encode_with_reconstruction(
+            pixels, level, EncoderOptions(effort, "psnr", tile_size)
+        )
         mse = np.mean((pixels.astype(float) - decoded) ** 2) / 255**2
         costs.append(8 * len(file) / pixels[..., 0].size + 20 * 800 ** (level / 200) * mse)
     assert costs[1] < 0.998 * costs[0]
@@ -105,7 +107,7 @@ def test_more_effort_lowers_rate_and_distortion(level: int, tile_size: int | Non
 def test_each_tune_is_better_at_what_it_is_for(level: int) -> None:
     """At the size of the other's file or less."""
     pixels = np.ascontiguousarray(astronaut()[:256, 100:400])
-    data, plain = codec.encode_with_reconstruction(pixels, level, tune="psnr")
+    data, plain = codec.encode_with_reconstruction(pixels, level, EncoderOptions(tune="psnr"))
     seen = (codec.encode_with_reconstruction(pixels, n) for n in range(196, 0, -4))
     visual = next(decoded for file, decoded in seen if len(file) <= len(data))
     assert ssimulacra2.score(pixels, visual) > ssimulacra2.score(pixels, plain) + 3
@@ -115,7 +117,7 @@ def test_each_tune_is_better_at_what_it_is_for(level: int) -> None:
 def test_tiles_leave_no_seams() -> None:
     pixels = scene(200, 330)
     whole = codec.decode_pixels(codec.encode_pixels(pixels, 140))
-    tiled = codec.decode_pixels(codec.encode_pixels(pixels, 140, tile_size=128))
+    tiled = codec.decode_pixels(codec.encode_pixels(pixels, 140, EncoderOptions(tile_size=128)))
     seam = np.abs(tiled.astype(float) - pixels)[:, 124:132].mean()
     elsewhere = np.abs(whole.astype(float) - pixels)[:, 124:132].mean()
     assert seam < 1.15 * elsewhere
@@ -135,21 +137,23 @@ def test_pictures_that_are_synthesised_at_once_are_one_tile(
 
 def test_each_tile_is_decoded_without_the_others() -> None:
     pixels = scene(128, 256)
-    header, payloads = container.read_tiles(codec.encode_pixels(pixels, 100, tile_size=128))
+    header, payloads = container.read_tiles(
+        codec.encode_pixels(pixels, 100, EncoderOptions(tile_size=128))
+    )
     right = container.Header(header.model_id, 100, 128, 128, tile_size=128)
     alone = codec.decode_pixels(container.write(right, payloads[1:]))
     assert psnr_db(alone, pixels[:, 128:]) > 25
 
 
 def test_synthesis_by_tiles_equals_synthesis_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "AT_ONCE", 0)
+    monkeypatch.setattr(tiles, "AT_ONCE", 0)
     model = networks.load()
     header = container.Header(networks.DEFAULT_MODEL, 100, 448, 128, tile_size=192)
     y_hat = np.random.default_rng(3).normal(0, 2, (256, 8, 28)).astype(np.float32)
-    tiles = list(codec.tiles_of(header))
-    parts = [y_hat[:, :, t.left // 16 : -(-t.right // 16)] for t in tiles]
+    places = tiles.tiles_of(header)
+    parts = [y_hat[:, :, t.left // 16 : -(-t.right // 16)] for t in places]
     at_once = model.synthesis(y_hat, 100).astype(int)
-    by_tiles = codec.synthesise(model, parts, tiles, header).astype(int)
+    by_tiles = tiles.synthesise(model, parts, header).astype(int)
     assert np.abs(at_once - by_tiles).max() <= 1
 
 
@@ -157,8 +161,8 @@ def test_the_payload_is_as_long_as_its_tables_say() -> None:
     pixels = scene(256, 384)
     model = networks.load()
     header, (payload,) = container.read_tiles(codec.encode_pixels(pixels, 120))
-    (tile,) = codec.tiles_of(header)
-    z_hat, symbols, indexes = codec.read_symbols(model, payload, tile, 120)
+    (tile,) = tiles.tiles_of(header)
+    z_hat, symbols, indexes = latents.read(model, payload, tile.latent_shape(), 120)
     coded = indexes >= model.first_coded
     index_z = np.repeat(model.index_z(120), z_hat[0].size)
     bits = entropy.entropy_bits(z_hat.astype(int).ravel(), index_z, model.tables)
@@ -229,14 +233,13 @@ def test_what_cannot_be_encoded_is_refused(pixels: Pixels, level: int, message: 
 
 
 def test_an_unknown_tune_is_refused() -> None:
-    pixels = np.zeros((16, 16), np.uint8)
     with pytest.raises(InputError, match="tune is 'ssim', expected visual or psnr"):
-        codec.encode_pixels(pixels, 20, tune="ssim")
+        EncoderOptions(tune="ssim")
 
 
 def test_an_unknown_effort_is_refused() -> None:
     with pytest.raises(InputError, match="effort is 2, expected 0 to 1"):
-        codec.encode_pixels(scene(8, 8), 100, effort=2)
+        EncoderOptions(effort=2)
 
 
 def test_an_image_beyond_the_limit_is_refused() -> None:

@@ -11,10 +11,10 @@ from skimage.data import astronaut
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from npeg.codec import _code_tile as code_tile  # noqa: E402
-from npeg.codec import _quantise as quantise  # noqa: E402
+from npeg import latents  # noqa: E402
+from npeg.codec import _quantised as quantised  # noqa: E402
 from npeg.container import Header  # noqa: E402
-from npeg.encoder_rule import TUNES  # noqa: E402
+from npeg.encoder_rule import TUNES, EncoderOptions  # noqa: E402
 from npeg.networks import Model  # noqa: E402
 from npeg.training.correction import corrected, visibility  # noqa: E402
 from npeg.training.export.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
@@ -232,7 +232,9 @@ def test_training_corrects_latents_as_the_encoder_does(
     exported, tune = Model(tmp_path / name, 1), TUNES[name]
     pixels = np.ascontiguousarray(astronaut()[:128, 160:352])
     header = Header(1, level, 192, 128, tile_size=192)
-    (first,), (tile,) = (quantise(exported, pixels, header, effort, tune) for effort in (0, 1))
+    (first,), (tile,) = (
+        quantised(exported, pixels, header, EncoderOptions(effort, name)) for effort in (0, 1)
+    )
     moved = np.mean(first.symbols != tile.symbols)
     assert 0.002 < moved < 0.4
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
@@ -242,7 +244,7 @@ def test_training_corrects_latents_as_the_encoder_does(
     other = np.abs(found - tile.y_hat) > 0.5  # a symbol more or less
     other &= np.abs(tile.symbols) < 14  # larger ones share tokens
     assert other.mean() < 0.02 * moved
-    coded = len(code_tile(exported, tile, level))
+    coded = len(latents.code(exported, tile, level))
     assert float(bits) / 8 == pytest.approx(coded, rel=0.02, abs=20)
 
 

@@ -7,7 +7,18 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "npeg"
 ORDER = [
-    *("errors", "container", "pixels", "entropy", "networks", "encoder_rule", "codec", "targets"),
+    *(
+        "errors",
+        "container",
+        "pixels",
+        "entropy",
+        "networks",
+        "encoder_rule",
+        "tiles",
+        "latents",
+        "codec",
+        "targets",
+    ),
 ]
 # Rooms from the lowest up, each with those that it may import, or the one module of one. A module
 # belongs to the longest name that begins its own.

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..encoder_rule import TUNES, find_tune
+from ..encoder_rule import TUNES, EncoderOptions
 from ..errors import InputError
 from . import loop, perception
 from .checkpoint import about_codec, load_checkpoint
@@ -205,7 +205,7 @@ def train(settings: Settings, arch: Architecture | None = None) -> Trainer:
     Raises:
         InputError: there is no such tune, or crops are too small for what it measures.
     """
-    find_tune(settings.tune)
+    EncoderOptions(tune=settings.tune)  # refused if there is no such tune
     if settings.tune == "visual" and settings.crop < perception.SMALLEST_CROP:
         smallest = perception.SMALLEST_CROP
         raise InputError(f"--crop is {settings.crop}, --tune visual needs {smallest} or more")

@@ -26,6 +26,7 @@ from npeg import codec, networks
 from npeg.bench.metrics import psnr_db
 from npeg.bench.metrics.bdrate import bd_rate
 from npeg.bench.metrics.ssimulacra2 import score
+from npeg.encoder_rule import EncoderOptions
 from npeg.training import correction
 from npeg.training.checkpoint import load_checkpoint
 from npeg.training.export.export import write_latent_error
@@ -50,7 +51,7 @@ def curve(pixels: codec.Pixels, effort: int = 1) -> list[list[float]]:
     """Return bits per pixel and MEASURES at LEVELS."""
     points = []
     for level in LEVELS:
-        data, decoded = codec.encode_with_reconstruction(pixels, level, effort=effort)
+        data, decoded = codec.encode_with_reconstruction(pixels, level, EncoderOptions(effort))
         error = error_of(pixels, decoded)
         levels = np.array([ringing(pixels, error), small_colours(error)])
         decibels = (20 * np.log10(255 / levels)).tolist()

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from npeg import codec, networks
 from npeg.bench.metrics import psnr_db
 from npeg.bench.metrics.bdrate import bd_rate
+from npeg.encoder_rule import EncoderOptions
 
 LEVELS = (20, 60, 100, 140, 180)
 SETTINGS = ((0.0, 0.0), (0.02, 0.0), (0.02, 2.0), (0.03, 2.0), (0.04, 2.0))
@@ -27,7 +28,7 @@ def curve(pixels: codec.Pixels, effort: int = 0) -> list[tuple[float, float]]:
     """Return (bits per pixel, PSNR in dB) at LEVELS, by default of the encoder's first pass."""
     points = []
     for level in LEVELS:
-        data, decoded = codec.encode_with_reconstruction(pixels, level, effort=effort)
+        data, decoded = codec.encode_with_reconstruction(pixels, level, EncoderOptions(effort))
         points.append((8 * len(data) / pixels[..., 0].size, psnr_db(pixels, decoded)))
     return points
 

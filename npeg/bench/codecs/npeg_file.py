@@ -25,9 +25,11 @@ class Npeg(Codec):
     def encode(self, image: Pixels, quality: float) -> bytes:
         """Return the whole file."""
         from npeg.codec import encode_pixels
+        from npeg.encoder_rule import EncoderOptions
 
         with threads(self.threads):
-            return encode_pixels(image, round(2 * quality), effort=self.effort, tune=self.tune)
+            options = EncoderOptions(self.effort, self.tune)
+            return encode_pixels(image, round(2 * quality), options)
 
     def decode(self, data: bytes) -> Pixels:
         """Return the image of a file that `encode` made."""

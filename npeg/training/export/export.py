@@ -269,7 +269,7 @@ def level_tables(codec: Codec, t: Tensor) -> dict[str, NDArray[Any]]:
 
 
 def token_histogram(
-    model: Model, images: list[Pixels], qualities: list[float], tune: Tune
+    model: Model, images: list[Pixels], qualities: list[float], tune: str
 ) -> Floats:
     """Count the tokens that each table codes when the encoder codes images, (TABLES, TOKENS)."""
     counts = np.zeros(TABLES * TOKENS)
@@ -344,7 +344,7 @@ def export(
     t = levels_to_t(knots)
     write_entropy(codec, prior, 0, t, partial)
     model = Model(partial, thread_count())
-    counts = token_histogram(model, images, qualities, TUNES[tune])
+    counts = token_histogram(model, images, qualities, tune)
     probabilities = fit_tables(prior, counts)
     first_coded = int(np.argmax(probabilities[:, 0] < SKIPPED_ZERO_PROBABILITY))
     write_entropy(codec, probabilities, first_coded, t, partial)

@@ -1,0 +1,140 @@
+"""The latents of one tile: to symbols and bytes, and back. The two ways face each other.
+
+Enters: y and z of the analysis, or the payload of a tile. Leaves: that payload, or y_hat.
+
+    encoder                        decoder
+    quantise: y, z to symbols      dequantise: symbols to y_hat
+    correct: symbols chosen anew
+    code: symbols to a payload     read: a payload to symbols
+
+Symbols follow the hyper-latents alone: their probability tables come from integers, so every
+decoder reads the same symbols. Means come from float networks and are only added, so machines
+may differ by a rounding of a pixel, never more.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import entropy
+from .encoder_rule import Tune, cheapest, round_to_symbols, thresholds, weigh
+from .networks import Model
+from .tiles import crop
+
+MAX_SYMBOL = entropy.MAX_MAGNITUDE
+
+Float = NDArray[np.float32]
+Indexes = NDArray[np.uint8]
+Group = tuple[NDArray[np.int32], NDArray[np.int32] | Indexes]  # symbols and their tables, flat
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A tile in the encoder: what is coded of it, and what its symbols came from."""
+
+    y: Float  # (M, h, w), scaled
+    z_hat: Float  # (Z, h/4, w/4)
+    indexes: Indexes  # tables of the latents, (M, h, w)
+    psi: Float  # features of the hyper-latents, (1, C, h, w)
+    steps: Float  # what a symbol is worth, (M, h, w) or (1, 1, 1)
+    means: Float  # of the anchors, (M, h, w)
+    symbols: Float  # (M, h, w)
+    y_hat: Float  # (M, h, w)
+
+
+def quantise(model: Model, y: Float, z: Float, level: int, tune: Tune) -> Quantised:
+    """Quantise a tile's y (M, h, w) and z (Z, h/4, w/4): anchors first, then the rest."""
+    z_hat = np.clip(np.rint(z), -MAX_SYMBOL, MAX_SYMBOL)
+    indexes = crop(model.scale_indexes(z_hat, level), y.shape[1:])
+    limits = thresholds(model, tune)[indexes]
+    anchor = _checkerboard(y.shape[1:])
+    psi, means, steps = _anchor_means(model, z_hat, level, y.shape[1:])
+    symbols = round_to_symbols((y - means) / steps, limits) * anchor
+    anchors = (symbols * steps + means) * anchor
+    new = model.context_means(psi, anchors, level)
+    others = round_to_symbols((y - new) / steps, limits) * ~anchor
+    y_hat = np.where(anchor, anchors, others * steps + new)
+    return Quantised(y, z_hat, indexes, psi, steps, means, symbols + others, y_hat)
+
+
+def correct(
+    model: Model, tile: Quantised, estimates: tuple[Float, Float], level: int, tune: Tune
+) -> Quantised:
+    """Choose the symbols anew by rate and distortion, around latents without their error (RDOQ).
+
+    `estimates` are by how much the latents are off and what that weighs, `Model.latent_error`.
+    """
+    error, weight = estimates
+    wanted, steps = tile.y_hat + error, tile.steps
+    weight = weigh(tune, weight, steps)
+    anchor = _checkerboard(wanted.shape[1:])
+    symbols = cheapest(model, (wanted - tile.means) / steps, tile.indexes, weight) * anchor
+    anchors = (symbols * steps + tile.means) * anchor
+    means = model.context_means(tile.psi, anchors, level)
+    others = cheapest(model, (wanted - means) / steps, tile.indexes, weight) * ~anchor
+    y_hat = np.where(anchor, anchors, others * steps + means)
+    return replace(tile, symbols=symbols + others, y_hat=y_hat)
+
+
+def dequantise(model: Model, z_hat: Float, symbols: Float, level: int) -> Float:
+    """Return y_hat (M, h, w) of symbols (M, h, w): anchors first, then the rest."""
+    anchor = _checkerboard(symbols.shape[1:])
+    psi, means, steps = _anchor_means(model, z_hat, level, symbols.shape[1:])
+    residual = symbols * steps
+    anchors = (residual + means) * anchor
+    means = model.context_means(psi, anchors, level)
+    return np.where(anchor, anchors, residual + means)
+
+
+def code(model: Model, tile: Quantised, level: int) -> bytes:
+    """Return the payload of a tile."""
+    coded = tile.indexes >= model.first_coded
+    latents = tile.symbols[coded].astype(np.int32), tile.indexes[coded]
+    return entropy.encode([hyper_group(model, tile.z_hat, level), latents], model.tables)
+
+
+def read(
+    model: Model, payload: bytes, shape: tuple[int, int], level: int
+) -> tuple[Float, Float, Indexes]:
+    """Entropy-decode a tile of so many latents (h, w): exact, whatever the machine.
+
+    Returns:
+        z_hat (Z, h/4, w/4), the latents' symbols (M, h, w) and their table indexes (M, h, w).
+
+    Raises:
+        FormatError: the payload does not hold these symbols.
+    """
+    h, w = shape
+    decoder = entropy.Decoder(payload, model.tables)
+    shape_z = (model.hyper_latents, -(-h // 4), -(-w // 4))
+    z_hat = decoder.decode(_index_z(model, shape_z, level)).reshape(shape_z).astype(np.float32)
+    indexes = crop(model.scale_indexes(z_hat, level), shape)
+    coded = indexes >= model.first_coded
+    symbols = np.zeros(indexes.shape, np.float32)
+    symbols[coded] = decoder.decode(indexes[coded], last=True)
+    return z_hat, symbols, indexes
+
+
+def hyper_group(model: Model, z_hat: Float, level: int) -> Group:
+    """Return the hyper-latents and their table indexes, flat."""
+    return z_hat.astype(np.int32).ravel(), _index_z(model, z_hat.shape, level)
+
+
+def _anchor_means(
+    model: Model, z_hat: Float, level: int, shape: tuple[int, ...]
+) -> tuple[Float, Float, Float]:
+    """Return psi, the anchors' means and the steps, cut to the latents' size."""
+    psi, means, steps = model.anchor_means(z_hat, level)
+    return crop(psi, shape), crop(means, shape), crop(steps, shape)
+
+
+def _checkerboard(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return where the anchors are, (h, w): row + column is even."""
+    i, j = np.indices(shape, sparse=True)
+    return (i + j) % 2 == 0
+
+
+def _index_z(model: Model, shape: tuple[int, ...], level: int) -> NDArray[np.int32]:
+    """Return the table index of every hyper-latent, flat: one a channel."""
+    return np.repeat(model.index_z(level), shape[1] * shape[2])
