@@ -1,4 +1,4 @@
-"""docs/ and the pages at the top: numbers are their script's, pictures, links and tests are there."""
+"""docs/ and the pages at the top: their numbers, pictures, links and named tests are there."""
 
 import ast
 import os

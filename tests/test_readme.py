@@ -1,4 +1,4 @@
-"""README.md and the other pages: their Python runs, their commands parse, the trees are the tree."""
+"""README.md and all pages: their Python runs, their commands parse, the trees are the tree."""
 
 import re
 import shlex
