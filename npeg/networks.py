@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from . import weights
 from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
@@ -75,7 +76,9 @@ class Model:
 
     @cached_property
     def _entropy(self) -> dict[str, NDArray[Any]]:
-        with np.load(self.folder / "entropy.npz", allow_pickle=False) as arrays:
+        with np.load(
+            weights.open_arrays(self.folder / "entropy.npz"), allow_pickle=False
+        ) as arrays:
             return dict(arrays)
 
     @cached_property
