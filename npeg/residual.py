@@ -24,8 +24,7 @@ from .errors import FormatError
 from .residual_order import DIAGONALS, SIDE, TABLES, Group, Order
 
 STEP_CODES = 96  # steps of 2^(code / 8), 1 to 3756
-ALONE = 128  # added to the first step code where the networks have no say
-GREY = 128  # what the pixels are a difference to, then
+GREY = 128  # what pixels are a difference to where the networks have no say
 SHIFT_TABLE = 36  # of the shifts: magnitudes of about 1
 MOST_SHIFT = 8
 FILE = Path(__file__).parent / "models" / "residual" / "tables.npz"
@@ -102,7 +101,10 @@ def inverse(coefficients: Float, height: int, width: int) -> Float:
 
 
 def add(pixels: NDArray[np.uint8], residual: Residual) -> NDArray[np.uint8]:
-    """Return pixels (H, W, C) of the networks with a residual added, rounded and clipped."""
+    """Return pixels (H, W, C) of the networks with a residual added, rounded and clipped.
+
+    Of one that is alone, the pixels say the size.
+    """
     height, width, _ = pixels.shape
     steps = np.array([step_of(code) for code in residual.steps])
     difference = inverse(residual.symbols * steps[:, None, None, None, None], height, width)
@@ -115,55 +117,68 @@ def add(pixels: NDArray[np.uint8], residual: Residual) -> NDArray[np.uint8]:
 
 def pack(residual: Residual) -> bytes:
     """Return the payload of a residual."""
-    symbols = _to_coded(residual)
+    symbols = coded_symbols(residual)
     extents = [_extent(plane) for plane in symbols]
     groups = grouped(symbols)
     shifts = best_shifts(groups, len(symbols))
     head = bytes(n for pair in zip(residual.steps, extents, strict=True) for n in pair)
-    head = bytes([head[0] | ALONE * residual.alone]) + head[1:]
     coded = [_coded_shifts(shifts, extents)]
     for (plane, u, v, _, index), found in groups:
         shifted = (index + shifts[plane, u[0] + v[0]]).clip(0, TABLES - 1)
         coded.append((found.ravel(), shifted.ravel()))
-    return head + entropy.encode(coded, tables())
+    return head + entropy.encode(
+        coded, tables(), fewest=fewest_lanes(extents, symbols[0, 0, 0].size)
+    )
 
 
-def unpack(payload: bytes, height: int, width: int, planes: int) -> Residual:
+def unpack(payload: bytes, height: int, width: int, planes: int, alone: bool = False) -> Residual:
     """Return the residual of a tile of so many pixels and planes.
+
+    Args:
+        payload: of its section.
+        height, width: of the tile, in pixels.
+        planes: C, 1 or 3.
+        alone: whether the networks have no say.
 
     Raises:
         FormatError: the payload holds none.
     """
-    steps, extents, alone = _read_head(payload, planes)
+    steps, extents = _read_head(payload, planes)
     decoder = entropy.Decoder(payload[2 * planes :], tables())
+    h, w = -(-height // SIDE), -(-width // SIDE)
+    if decoder.lanes < fewest_lanes(extents, h * w):
+        raise FormatError(f"residual of {width}x{height} pixels has {decoder.lanes} lanes")
     shifts = np.zeros((planes, DIAGONALS), np.int64)
     places = [(c, d) for c in range(planes) for d in range(extents[c])]
     found = decoder.decode(np.full(len(places), SHIFT_TABLE))
     if np.abs(found).max(initial=0) > MOST_SHIFT:
         raise FormatError(f"residual shifts tables by {np.abs(found).max()}, at most {MOST_SHIFT}")
     shifts[tuple(np.array(places).T)] = found
-    h, w = -(-height // SIDE), -(-width // SIDE)
     left = iter(range(2 * len(places) - 1, -1, -1))  # groups behind each
-    order = Order(planes, h, w, extents)
+    order = Order(planes, (h, w), extents)
     symbols = order.run(shifts, lambda group: decoder.decode(group[4], last=not next(left)))
     if alone:
         symbols[:, 0, 0] = np.cumsum(symbols[:, 0, 0], axis=2)
     return Residual(symbols, steps, alone)
 
 
-def _read_head(payload: bytes, planes: int) -> tuple[tuple[int, ...], list[int], bool]:
-    """Return the step codes and extents of the planes, and whether they are all there is."""
+def _read_head(payload: bytes, planes: int) -> tuple[tuple[int, ...], list[int]]:
+    """Return the step codes and extents of the planes."""
     if len(payload) < 2 * planes:
         raise FormatError(f"residual has {len(payload)} bytes, its head alone {2 * planes}")
-    alone = payload[0] >= ALONE
-    steps = (payload[0] % ALONE, *payload[2 : 2 * planes : 2])
-    extents = list(payload[1 : 2 * planes : 2])
+    steps, extents = tuple(payload[: 2 * planes : 2]), list(payload[1 : 2 * planes : 2])
     if max(steps) >= STEP_CODES or max(extents) > DIAGONALS or not any(extents):
         raise FormatError(f"residual has steps {steps} and extents {tuple(extents)}")
-    return steps, extents, alone
+    return steps, extents
 
 
-def _to_coded(residual: Residual) -> Ints:
+def fewest_lanes(extents: list[int], blocks: int) -> int:
+    """Return how many lanes a payload must have at least: they bound the time of decoding."""
+    bands = sum(min(d + 1, DIAGONALS - d) for extent in extents for d in range(extent))
+    return 1 << (-(-bands * blocks // entropy.MAX_STEPS) - 1).bit_length()
+
+
+def coded_symbols(residual: Residual) -> Ints:
     """Return the symbols as they are coded: without networks, means as differences to the left."""
     if not residual.alone:
         return residual.symbols
@@ -188,7 +203,8 @@ def grouped(symbols: Ints) -> list[tuple[Group, Ints]]:
         groups.append((group, found))
         return found
 
-    order = Order(len(symbols), *symbols.shape[3:], [_extent(plane) for plane in symbols])
+    h, w = symbols.shape[3:]
+    order = Order(len(symbols), (h, w), [_extent(plane) for plane in symbols])
     order.run(np.zeros((len(symbols), DIAGONALS), np.int64), visit)
     return groups
 

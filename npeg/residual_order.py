@@ -27,7 +27,7 @@ LOOK_BACK = 5  # diagonals whose mean over the block counts
 MOST = 1 << 12  # what a larger magnitude is counted as
 
 Ints = NDArray[np.int64]
-Visit = Callable[["Group"], Ints]
+Visit = Callable[["Group"], NDArray[Any]]
 Group = tuple[int, Ints, Ints, Ints, Ints]  # plane, u, v, blocks, tables (bands, blocks)
 
 
@@ -54,11 +54,12 @@ class Order:
 
     Args:
         planes: C, 1 or 3.
-        h, w: blocks of the tile in each direction.
+        shape: (h, w), blocks of the tile in each direction.
         extents: diagonals that are coded of each plane, 0..15; all others are 0.
     """
 
-    def __init__(self, planes: int, h: int, w: int, extents: list[int]) -> None:
+    def __init__(self, planes: int, shape: tuple[int, int], extents: list[int]) -> None:
+        h, w = shape
         self.extents = extents
         self.symbols = np.zeros((planes, SIDE, SIDE, h * w), np.int32)
         self._shape = h, w
@@ -69,10 +70,12 @@ class Order:
         dark = np.add.outer(np.arange(h), np.arange(w)).ravel() % 2
         self._halves = [np.flatnonzero(dark == parity) for parity in (0, 1)]
         self._count = np.full((planes, BINS), PRIOR, np.int64)
-        supposed = [round(PRIOR * UNIT * UNIT / CONTEXT_UNIT * middle_of_bin(b)) for b in range(BINS)]
+        supposed = [
+            round(PRIOR * UNIT * UNIT / CONTEXT_UNIT * middle_of_bin(b)) for b in range(BINS)
+        ]
         self._sum = np.tile(np.array(supposed, np.int64), (planes, 1))
 
-    def run(self, shifts: Ints, visit: Visit) -> NDArray[np.int32]:
+    def run(self, shifts: Ints, visit: Visit) -> NDArray[Any]:
         """Visit all groups; `visit` returns the symbols of each, of the shape of its tables.
 
         Args:

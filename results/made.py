@@ -102,7 +102,9 @@ def screenshot(side: int) -> Pixels:
     image.paste(Image.fromarray(gradient(side)[:bar]), (0, 0))
     draw.rectangle((0, bar, side // 4, side), fill=(46, 52, 64))
     image.paste(Image.fromarray(clouds(side // 2)), (side // 3, side // 3))
-    draw.rectangle((side // 3, side // 6, side - bar, side // 4), outline=(94, 129, 172), fill="white")
+    draw.rectangle(
+        (side // 3, side // 6, side - bar, side // 4), outline=(94, 129, 172), fill="white"
+    )
     _write(draw, side, (59, 66, 82), 11)
     return np.asarray(image)
 
