@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 SIDE = 8  # of a block
 DIAGONALS = 2 * SIDE - 1  # of the bands (u, v) of a block: u + v = 0..14
 TABLES = 76  # by the mean of their magnitudes, four an octave
+CLASSES = 4  # of contexts: which of the bands before are 0
 BINS = 80  # of contexts: what 2^20 comes to is below
 UNIT = 1024  # of means of magnitudes
 CONTEXT_UNIT = 64  # what contexts are to magnitudes, about
@@ -69,11 +70,11 @@ class Order:
         self._near = np.zeros_like(self._blocks)
         dark = np.add.outer(np.arange(h), np.arange(w)).ravel() % 2
         self._halves = [np.flatnonzero(dark == parity) for parity in (0, 1)]
-        self._count = np.full((planes, BINS), PRIOR, np.int64)
+        self._count = np.full((planes, CLASSES * BINS), PRIOR, np.int64)
         supposed = [
             round(PRIOR * UNIT * UNIT / CONTEXT_UNIT * middle_of_bin(b)) for b in range(BINS)
         ]
-        self._sum = np.tile(np.array(supposed, np.int64), (planes, 1))
+        self._sum = np.tile(np.array(supposed, np.int64), (planes, CLASSES))
 
     def run(self, shifts: Ints, visit: Visit) -> NDArray[Any]:
         """Visit all groups; `visit` returns the symbols of each, of the shape of its tables.
@@ -95,13 +96,13 @@ class Order:
     def _diagonal(self, plane: int, d: int, u: Ints, shift: int, visit: Visit) -> None:
         """Visit the bands (u, d - u) of a plane: first every other block, then those between."""
         band = self.symbols[plane, u, d - u]
-        context = self._context(plane, d, u)
+        context, classes = self._context(plane, d, u), BINS * self._class(plane, d, u)
         for parity, blocks in enumerate(self._halves):
             part = context[:, blocks]
             if parity:
                 sides = self._sum_around(np.abs(band), sides=1, corners=0)[:, blocks]
                 part = (13 * part >> 4) + (5 if plane else 3) * sides
-            bins = _bin_of_context()[np.minimum(part, (1 << 16) - 1)]
+            bins = _bin_of_context()[np.minimum(part, (1 << 16) - 1)] + classes[:, blocks]
             means = bin_of(self._sum[plane] // self._count[plane]) + shift
             found = visit((plane, u, d - u, blocks, means.clip(0, TABLES - 1)[bins]))
             band[:, blocks] = found
@@ -123,12 +124,24 @@ class Order:
         mean = (4 * block + blocks // 2) // count
         return (6 * next_to + near + mean + 5 * self._own[plane - 1, u, v]).astype(np.int32)
 
+    def _class(self, plane: int, d: int, u: Ints) -> Ints:
+        """Return which of bands (u, d - u) have zeros before them, (bands, h * w): 0..3.
+
+        1 is added where the next two lower bands of the same u are 0, 2 where those of the same v
+        are; those of a straight edge are 0 on one side alone.
+        """
+        own = self._own[plane]
+        u, v = u + 2, d - u + 2
+        across = (own[u, v - 1] | own[u, v - 2]) == 0
+        down = (own[u - 1, v] | own[u - 2, v]) == 0
+        return across + 2 * down.astype(np.int64)
+
     def _learn(self, plane: int, bins: Ints, magnitudes: Ints) -> None:
         """Count symbols by their contexts' bins, both flat."""
         count, total = self._count[plane], self._sum[plane]
-        count += np.bincount(bins, minlength=BINS)
+        count += np.bincount(bins, minlength=len(count))
         weights = np.minimum(magnitudes, MOST)
-        total += UNIT * np.bincount(bins, weights, BINS).astype(np.int64)
+        total += UNIT * np.bincount(bins, weights, len(count)).astype(np.int64)
         while (many := count > MEMORY).any():
             count[many] >>= 1
             total[many] >>= 1

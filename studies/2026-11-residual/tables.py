@@ -18,7 +18,7 @@ from scipy.special import gammainc
 from npeg import entropy
 from npeg.residual_order import TABLES, middle_of_bin
 
-EXPONENT, LAPLACE, DEAD_ZONE = 1.6, 0.1, 0.05
+EXPONENT, LAPLACE, DEAD_ZONE, TAIL = 1.6, 0.1, 0.05, 0.02
 
 
 def magnitudes(scale: float) -> np.ndarray:
@@ -26,7 +26,10 @@ def magnitudes(scale: float) -> np.ndarray:
     edges = np.arange(entropy.MAX_MAGNITUDE + 2) - 0.5
     edges[0], edges[1] = 0, 0.5 + DEAD_ZONE
     main = gammainc(1 / EXPONENT, (edges / scale) ** EXPONENT)
-    return np.diff((1 - LAPLACE) * main + LAPLACE * -np.expm1(-edges / scale))
+    tail = -np.expm1(-edges / (8 * scale))
+    return np.diff(
+        (1 - LAPLACE - TAIL) * main + LAPLACE * -np.expm1(-edges / scale) + TAIL * tail
+    )
 
 
 def table(mean: float) -> np.ndarray:
