@@ -35,7 +35,7 @@ def magnitudes(scale: float) -> np.ndarray:
 def table(mean: float) -> np.ndarray:
     """Return the frequencies of a table, (61,), by the mean of its magnitudes."""
     values = np.arange(entropy.MAX_MAGNITUDE + 1)
-    scale = brentq(lambda s: magnitudes(s) @ values - mean, 0.02, 1e4)
+    scale = brentq(lambda s: magnitudes(s) @ values - mean, 0.005, 1e4)
     p = np.bincount(entropy.TOKEN_OF_MAGNITUDE, magnitudes(scale), entropy.TOKENS)
     return entropy.quantize_probabilities(np.maximum(p, 1e-7))
 
