@@ -25,6 +25,7 @@ from .errors import FormatError, InputError
 from .latents import Quantised
 from .networks import Model
 from .residual import Residual
+from .residual_rule import Schedule
 from .tiles import HYPER, LATENT, Float, Pixels, Tile, tiles_of
 
 
@@ -151,28 +152,30 @@ def _encode(pixels: Pixels, level: int, options: EncoderOptions) -> _Coded:
         y_hats.append(tile.y_hat)
     coded = _Coded(header, parts, y_hats, [None] * len(parts))
     schedule, planes = residual_rule.SCHEDULES[options.tune], _to_planes(pixels, header)
-    tried = level >= schedule.first
-    if not tried and not residual_rule.has_edges(planes):
-        return coded
-    decoded, code = _from_networks(header, y_hats), schedule.step_code(level)
-    odd = residual_rule.is_odd(planes, decoded, code)
-    return _cheaper(coded, planes, decoded, code) if tried or odd else coded
+    return _with_residual(coded, planes, schedule)
 
 
-def _cheaper(coded: _Coded, planes: Pixels, decoded: Pixels, code: int) -> _Coded:
+def _with_residual(coded: _Coded, planes: Pixels, schedule: Schedule) -> _Coded:
     """Return a file of the networks, the same with residuals, or residuals alone: the cheapest.
 
     Args:
         coded: the file of the networks.
         planes: the image, (H, W, C).
-        decoded: what the networks make of it.
-        code: of the residuals' steps.
+        schedule: of the steps.
     """
+    level = coded.header.level
+    code, tried = schedule.step_code(level), level >= schedule.first
+    edges = residual_rule.has_edges(planes)
+    if not tried and not edges:
+        return coded
+    decoded = _from_networks(coded.header, coded.y_hats)
+    tried = tried or residual_rule.is_odd(planes, decoded, code)
+    size = sum(len(parts[TILE]) for parts in coded.parts)
+    maybe_alone = (tried and edges) or residual_rule.seems_alone(planes, decoded, code, 8 * size)
+    if not tried and not maybe_alone:
+        return coded
     behind = _behind(coded, planes, decoded, code)
-    size = 8.0 * sum(len(parts[TILE]) for parts in coded.parts)
-    if not residual_rule.seems_alone(planes, decoded, code, size):
-        return behind
-    alone = _alone(coded, planes, code)
+    alone = _alone(coded, planes, code) if maybe_alone else behind
     return alone if alone.cost < behind.cost else behind
 
 

@@ -1,7 +1,7 @@
 """What the networks leave of a tile, coded block by block behind them.
 
 Enters: the difference of a tile's pixels to what the networks decode. Leaves: bytes, and again a
-difference, to within half a step a coefficient. A transcription of SPEC.md, section 8.
+difference, to within half a step a coefficient. A transcription of SPEC.md, section 11.
 
     difference -> luma and two colours -> 8x8 cosines -> steps -> rANS, diagonal after diagonal
 

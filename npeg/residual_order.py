@@ -3,7 +3,7 @@
 Enters: symbols as they are decoded, or are to be encoded. Leaves: the table of each next group.
 Integers only. Which table a coefficient has follows from magnitudes before it: in its block, in
 the blocks around, in the planes before; and from how large those in the same context have been.
-A transcription of SPEC.md, section 8.
+A transcription of SPEC.md, section 11.
 
 Source: ITU-T T.81 (JPEG: blocks, bands); Weinberger et al. 1996, LOCO-I (contexts that learn).
 """

@@ -18,8 +18,8 @@ BIT = 0.14  # squared steps that a bit is worth: 0.12 by theory, as D = step^2 /
 ROUND_UP = 0.67  # from which a first guess is the larger number
 ODD_STEPS = 1.5  # steps from which an error of a sample is more than what networks leave of photos
 ODD_SHARE = 1 / 2000  # of such samples
-EDGE = 64  # levels between neighbours that photographs hardly have
-EDGE_SHARE = 1 / 400
+EDGE = 96  # levels between neighbours that photographs hardly have
+EDGE_SHARE = 1 / 250
 
 Pixels = NDArray[np.uint8]
 

@@ -27,9 +27,7 @@ def magnitudes(scale: float) -> np.ndarray:
     edges[0], edges[1] = 0, 0.5 + DEAD_ZONE
     main = gammainc(1 / EXPONENT, (edges / scale) ** EXPONENT)
     tail = -np.expm1(-edges / (8 * scale))
-    return np.diff(
-        (1 - LAPLACE - TAIL) * main + LAPLACE * -np.expm1(-edges / scale) + TAIL * tail
-    )
+    return np.diff((1 - LAPLACE - TAIL) * main + LAPLACE * -np.expm1(-edges / scale) + TAIL * tail)
 
 
 def table(mean: float) -> np.ndarray:
