@@ -23,27 +23,21 @@ ISO/IEC 18181-1, JPEG XL (hybrid integers).
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import rans
 from .errors import FormatError, InputError
+from .rans import LOWEST_STATE, PRECISION, TOTAL, WORD_BITS, Bits, Ints
 
-Bits = NDArray[np.uint8]  # one 0 or 1 an element
-Ints = NDArray[np.int64]
-
-PRECISION = 13  # bits of a table's total: 14 saves 0.01 % more bytes and doubles the lookup table
-TOTAL = 1 << PRECISION
 TOKENS = 60  # 16 magnitudes, then four parts in each of the octaves [2^4, 2^5) .. [2^14, 2^15)
 ESCAPE = TOKENS  # last column of a table: "the token follows in six raw bits"
 ESCAPE_BITS = 6
 MAX_MAGNITUDE = (1 << 15) - 1
 MAX_LANES = 1 << 10
-WORD_BITS = 16  # states grow and shrink by words, and start with this many raw bits
 STEPS = 1024  # the fewest of a long payload: about 5 ms, below which more lanes only cost bytes
 MAX_STEPS = 1 << 15  # symbols of a group a lane: bounds what a few bytes can make a decoder do
-LOWEST_STATE = 1 << WORD_BITS
 
 LOW_BITS: Ints = np.repeat([0, *range(2, 13)], [16] + [4] * 11)
 """Low bits of each token, (60,) int64 in 0..12."""
@@ -80,6 +74,7 @@ class Tables:
                 f"expected {TOTAL} with escape >= 1"
             )
         self.frequencies: NDArray[np.uint16] = given.astype(np.uint16)
+        self.lookup = rans.Lookup(self.frequencies)
 
     def __len__(self) -> int:
         """Return the number of tables, T."""
@@ -96,28 +91,6 @@ class Tables:
     def _row_bits(self) -> NDArray[np.float64]:
         """Ideal length of each entry without its raw bits, (T * 61,)."""
         return PRECISION - np.log2(np.maximum(self.frequencies, 1).ravel())
-
-    @cached_property
-    def _push_rows(self) -> Ints:
-        """Encoder's constants, (T * 61, 4): state limit, frequency, its complement, start."""
-        frequency = self.frequencies.astype(np.int64)
-        start = np.cumsum(frequency, axis=1) - frequency
-        limit = frequency << (2 * WORD_BITS - PRECISION)
-        return np.stack([limit, frequency, TOTAL - frequency, start], axis=-1).reshape(-1, 4)
-
-    @cached_property
-    def _pop_rows(self) -> Ints:
-        """Decoder's constants, (T << 13, 2): frequency, and offset of the slot within it."""
-        _, frequency, _, start = self._push_rows.T
-        slots = np.arange(len(self) << PRECISION) & (TOTAL - 1)
-        offset = slots - np.repeat(start, frequency)
-        return np.stack([np.repeat(frequency, frequency), offset], axis=-1)
-
-    @cached_property
-    def _entry_of_slot(self) -> NDArray[np.uint8]:
-        """Token or ESCAPE of each slot, (T << 13,)."""
-        entries = np.tile(np.arange(TOKENS + 1, dtype=np.uint8), len(self))
-        return np.repeat(entries, self.frequencies.ravel())
 
 
 def quantize_probabilities(probabilities: ArrayLike) -> NDArray[np.uint16]:
@@ -198,16 +171,19 @@ def encode(
         raise InputError(f"{lanes} lanes are too few: expected one for each {MAX_STEPS} symbols")
     hidden = np.zeros(WORD_BITS * lanes, np.uint8)  # in the states; padded where there is no more
     hidden[: len(raw[-1])] = raw[-1][: len(hidden)]
-    states = (LOWEST_STATE + _split(hidden, np.full(lanes, WORD_BITS))).astype("<i8")
-    words = _push(rows, states, tables)
+    states = (LOWEST_STATE + rans.split(hidden, np.full(lanes, WORD_BITS))).astype("<i8")
+    words = np.empty(sum(map(len, rows)), "<u2")  # a symbol shifts out one at most
+    position = len(words)
+    for group in reversed(rows):
+        position = tables.lookup.push(group, states, words[:position])
     extra = np.frexp(states)[1] - (WORD_BITS + 1)  # bits of a state above the 17 of the smallest
     head = [
-        _join(np.array([lanes.bit_length() - 1]), np.array([4])),
-        _join(extra, np.full(lanes, 4)),
-        _join(states, WORD_BITS + extra),  # without its leading 1
+        rans.join(np.array([lanes.bit_length() - 1]), np.array([4])),
+        rans.join(extra, np.full(lanes, 4)),
+        rans.join(states, WORD_BITS + extra),  # without its leading 1
     ]
     bits = np.concatenate([*head, *raw[:-1], raw[-1][len(hidden) :]])
-    return words.tobytes() + np.packbits(bits).tobytes()[::-1]
+    return words[position:].tobytes() + np.packbits(bits).tobytes()[::-1]
 
 
 class Decoder:
@@ -226,12 +202,12 @@ class Decoder:
         self._words_read = self._bits_read = 0
         self._hidden: Bits = np.empty(0, np.uint8)  # the raw bits that the states carry
         self._finished = False
-        log_lanes = int(_split(self._take_bits(4), np.array([4]))[0])
+        log_lanes = int(rans.split(self._take_bits(4), np.array([4]))[0])
         if 1 << log_lanes > MAX_LANES:
             raise FormatError(f"payload has 2^{log_lanes} lanes, expected 2^10 at most")
         lanes = 1 << log_lanes
-        extra = _split(self._take_bits(4 * lanes), np.full(lanes, 4))
-        low = _split(self._take_bits(int((WORD_BITS + extra).sum())), WORD_BITS + extra)
+        extra = rans.split(self._take_bits(4 * lanes), np.full(lanes, 4))
+        low = rans.split(self._take_bits(int((WORD_BITS + extra).sum())), WORD_BITS + extra)
         self._states = ((LOWEST_STATE << extra) + low).astype("<i8")
 
     @property
@@ -257,11 +233,10 @@ class Decoder:
                 f"payload has {lanes} lanes for {len(flat_indexes)} symbols, "
                 f"expected one for each {MAX_STEPS}"
             )
-        slots = flat_indexes << PRECISION
         end_of_words = (len(self._payload) - -(-self._bits_read // 8)) // 2
         words = self._words[self._words_read : end_of_words]
-        self._words_read += _pop(slots, self._states, self._tables, words)
-        entries = self._tables._entry_of_slot.take(slots)
+        entries, read = self._tables.lookup.pop(flat_indexes, self._states, words)
+        self._words_read += read
         if last:
             self._finished = True
             self._open_states()
@@ -284,14 +259,14 @@ class Decoder:
         """Turn the states that the encoder started from into the raw bits that they carry."""
         if self._states.max() >= 2 * LOWEST_STATE:
             raise FormatError(f"a lane ends in state {self._states.max()}, expected 65536..131071")
-        self._hidden = _join(self._states, np.full(len(self._states), WORD_BITS))
+        self._hidden = rans.join(self._states, np.full(len(self._states), WORD_BITS))
 
     def _read_symbols(self, entries: NDArray[np.uint8], indexes: Ints) -> NDArray[np.int32]:
         """Complete entries (n,) of tables indexes (n,) by their raw bits, to symbols (n,)."""
         escaped = np.flatnonzero(entries == ESCAPE)
         if escaped.size:
             bits = self._take_bits(ESCAPE_BITS * len(escaped))
-            missing = _split(bits, np.full(len(escaped), ESCAPE_BITS))
+            missing = rans.split(bits, np.full(len(escaped), ESCAPE_BITS))
             known = self._tables.frequencies[indexes[escaped], np.minimum(missing, ESCAPE)] > 0
             if known.any():  # the column of ESCAPE is never 0, so this catches 60..63 too
                 raise FormatError(
@@ -303,7 +278,7 @@ class Decoder:
         nonzero = np.flatnonzero(entries > 0)
         tokens = entries[nonzero]
         widths = FIELD_BITS[tokens]
-        fields = _split(self._take_bits(int(widths.sum())), widths)
+        fields = rans.split(self._take_bits(int(widths.sum())), widths)
         sign = fields >> LOW_BITS[tokens]
         magnitudes = MAGNITUDE_OF_TOKEN[tokens] + fields - (sign << LOW_BITS[tokens])
         symbols[nonzero] = np.where(sign, -magnitudes, magnitudes)
@@ -362,8 +337,8 @@ def _tokenize(symbols: Ints, indexes: Ints, tables: Tables) -> tuple[Ints, Bits]
     low_bits = LOW_BITS[tokens]
     low = magnitudes[nonzero] - MAGNITUDE_OF_TOKEN[tokens]
     fields = ((signed < 0) << low_bits) + low
-    escapes = _join(missing, np.full(len(missing), ESCAPE_BITS))
-    return rows, np.concatenate([escapes, _join(fields, 1 + low_bits)])
+    escapes = rans.join(missing, np.full(len(missing), ESCAPE_BITS))
+    return rows, np.concatenate([escapes, rans.join(fields, 1 + low_bits)])
 
 
 def _choose_lanes(rows: Sequence[Ints], raw: Sequence[Bits], tables: Tables) -> int:
@@ -383,108 +358,3 @@ def _choose_lanes(rows: Sequence[Ints], raw: Sequence[Bits], tables: Tables) -> 
     ):
         lanes //= 2
     return lanes
-
-
-def _push(groups: Sequence[Ints], states: Ints, tables: Tables) -> NDArray[np.uint16]:
-    """Run the lanes backwards over all groups of `Tables._push_rows`; states (lanes,) change.
-
-    Returns the words in the decoder's order.
-    """
-    lanes = len(states)
-    words = np.empty(sum(map(len, groups)), "<u2")  # a symbol shifts out one at most
-    position = len(words)
-    for rows in reversed(groups):
-        full = len(rows) - len(rows) % lanes
-        for steps in (rows[full:].reshape(1, -1), rows[:full].reshape(-1, lanes)):
-            position = _push_steps(steps, states[: steps.shape[1]], tables, words, position)
-    return words[position:]
-
-
-def _pop(slots: Ints, states: Ints, tables: Tables, words: NDArray[np.uint16]) -> int:
-    """Run the lanes over a group: slots (n,) holds table << 13 and becomes table << 13 | slot.
-
-    Returns how many of the words it read; states (lanes,) change.
-    Raises FormatError if there are too few.
-    """
-    lanes = len(states)
-    full = len(slots) - len(slots) % lanes
-    read = 0
-    for steps in (slots[:full].reshape(-1, lanes), slots[full:].reshape(1, -1)):
-        read += _pop_steps(steps, states[: steps.shape[1]], tables, words[read:])
-    return read
-
-
-# The calls that the loops below make cost more than the arithmetic in them, at any number of
-# lanes: hence outputs and constants made beforehand, one gather for all constants of a symbol,
-# and shifts by a word done as copies between the 16-bit parts of a state.
-
-
-def _push_steps(
-    steps: Ints, states: Ints, tables: Tables, words: NDArray[np.uint16], position: int
-) -> int:
-    """Push steps (n, lanes), last first; words fill up from position down to what is returned."""
-    halves = states.view("<u2").reshape(-1, 4)
-    low, high = halves[:, 0], halves[:, 1]
-    constants = np.empty((len(states), 4), np.int64)
-    limit, frequency, complement, start = constants.T
-    large, quotient = np.empty(states.shape, np.bool_), np.empty_like(states)
-    take = tables._push_rows.take
-    for step in steps[::-1]:
-        take(step, 0, constants, "clip")
-        np.greater_equal(states, limit, large)
-        shrunk = large.nonzero()[0]
-        end, position = position, position - len(shrunk)
-        words[position:end] = low[shrunk]
-        low[shrunk] = high[shrunk]
-        high[shrunk] = 0
-        # (state // frequency) * TOTAL + state % frequency + start, without the remainder
-        np.floor_divide(states, frequency, quotient)
-        np.multiply(quotient, complement, quotient)
-        np.add(states, quotient, states)
-        np.add(states, start, states)
-    return position
-
-
-def _pop_steps(steps: Ints, states: Ints, tables: Tables, words: NDArray[np.uint16]) -> int:
-    """Pop steps (n, lanes), adding its slot to each; return how many words that took."""
-    halves = states.view("<u2").reshape(-1, 4)
-    low, high = halves[:, 0], halves[:, 1]
-    constants = np.empty((len(states), 2), np.int64)
-    frequency, offset = constants.T
-    small, slot = np.empty(states.shape, np.bool_), np.empty_like(states)
-    mask, shift = np.full_like(states, TOTAL - 1), np.full_like(states, PRECISION)
-    lowest = np.full_like(states, LOWEST_STATE)
-    take = tables._pop_rows.take
-    position = 0
-    for step in steps:
-        np.bitwise_and(states, mask, slot)
-        np.add(step, slot, step)
-        take(step, 0, constants, "clip")
-        np.right_shift(states, shift, states)
-        np.multiply(states, frequency, states)
-        np.add(states, offset, states)
-        np.less(states, lowest, small)
-        grown = small.nonzero()[0]
-        start, position = position, position + len(grown)
-        if position > len(words):
-            raise FormatError("payload ends within a group: its words are used up")
-        high[grown] = low[grown]
-        low[grown] = words[start:position]
-    return position
-
-
-def _join(values: Ints, widths: Ints) -> Bits:
-    """Write the low widths[i] bits of each value, most significant first, one after another."""
-    ends = np.cumsum(widths)
-    shifts = np.repeat(ends, widths) - 1 - np.arange(widths.sum())
-    return (np.repeat(values, widths) >> shifts & 1).astype(np.uint8)
-
-
-def _split(bits: Bits, widths: Ints) -> Ints:
-    """Read back fields of widths[i] in 1..31 bits: the inverse of `_join`."""
-    padded = np.append(np.packbits(bits), np.zeros(8, np.uint8)).tobytes()
-    starts = np.cumsum(widths) - widths
-    windows: NDArray[Any] = np.ndarray(len(padded) - 7, ">u8", padded, strides=(1,))
-    aligned = windows[starts >> 3].astype(np.uint64) << (starts & 7).astype(np.uint64)
-    fields: Ints = (aligned >> (64 - widths).astype(np.uint64)).astype(np.int64)
-    return fields

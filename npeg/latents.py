@@ -109,10 +109,10 @@ def read(
     decoder = entropy.Decoder(payload, model.tables)
     shape_z = (model.hyper_latents, -(-h // 4), -(-w // 4))
     z_hat = decoder.decode(_index_z(model, shape_z, level)).reshape(shape_z).astype(np.float32)
-    indexes = crop(model.scale_indexes(z_hat, level), shape)
-    coded = indexes >= model.first_coded
+    indexes = np.ascontiguousarray(crop(model.scale_indexes(z_hat, level), shape))
+    places = np.flatnonzero(indexes >= model.first_coded)
     symbols = np.zeros(indexes.shape, np.float32)
-    symbols[coded] = decoder.decode(indexes[coded], last=True)
+    symbols.ravel()[places] = decoder.decode(indexes.ravel()[places], last=True)
     return z_hat, symbols, indexes
 
 
