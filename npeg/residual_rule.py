@@ -20,6 +20,7 @@ ODD_STEPS = 1.5  # steps from which an error of a sample is more than what netwo
 ODD_SHARE = 1 / 2000  # of such samples
 EDGE = 96  # levels between neighbours that photographs hardly have
 EDGE_SHARE = 1 / 250
+FLAT_SHARE = 0.6  # of neighbours that are equal
 
 Pixels = NDArray[np.uint8]
 
@@ -66,9 +67,10 @@ def is_odd(wanted: Pixels, decoded: Pixels, code: int) -> bool:
 
 
 def has_edges(pixels: Pixels) -> bool:
-    """Tell whether an image has steps between neighbours as photographs have not."""
-    some = pixels[::4].astype(np.int16)
-    return bool((np.abs(np.diff(some, axis=1)) > EDGE).sum() > EDGE_SHARE * some.size)
+    """Tell whether an image has steps between neighbours, or equal ones, as photographs have not."""
+    steps = np.abs(np.diff(pixels[::4].astype(np.int16), axis=1))
+    flat = (steps == 0).sum() > FLAT_SHARE * steps.size
+    return bool(flat or (steps > EDGE).sum() > EDGE_SHARE * steps.size)
 
 
 def choose(wanted: Pixels, decoded: Pixels | None, code: int) -> tuple[bytes, Residual, float]:

@@ -1,7 +1,8 @@
 """Content made in code, where codecs for photographs fail: npeg against its rivals at equal size.
 
-    python results/made.py --sides 64,256 --tune visual > results/made.tsv
-    python results/made.py --sides 64,256 --tune psnr | tail -n +2 >> results/made.tsv
+    R=jpeg/subsampling=4:4:4,webp,jxl
+    python results/made.py --sides 64,256 --tune visual --rivals $R > results/made.tsv
+    python results/made.py --sides 64,256 --tune psnr --rivals $R | tail -n +2 >> results/made.tsv
 
 A gain is npeg's value less the rival's, the latter interpolated over the logarithm of its sizes;
 beyond the rival's smallest or largest file its value there counts. The least gain over JPEG comes
