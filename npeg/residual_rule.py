@@ -67,7 +67,7 @@ def is_odd(wanted: Pixels, decoded: Pixels, code: int) -> bool:
 
 
 def has_edges(pixels: Pixels) -> bool:
-    """Tell whether an image has steps between neighbours, or equal ones, as photographs have not."""
+    """Tell whether neighbours differ, or are equal, more often than in photographs."""
     steps = np.abs(np.diff(pixels[::4].astype(np.int16), axis=1))
     flat = (steps == 0).sum() > FLAT_SHARE * steps.size
     return bool(flat or (steps > EDGE).sum() > EDGE_SHARE * steps.size)
