@@ -102,14 +102,16 @@ def seems_alone(wanted: Pixels, decoded: Pixels, code: int, payload_bits: float)
     """Tell, by some of the blocks, whether a residual alone might be the shorter."""
     rows = [slice(y, y + 8) for y in range(0, len(wanted), 32)]
     some, known = (np.concatenate([image[r] for r in rows]) for image in (wanted, decoded))
-    alone = _rough_bits(some.astype(np.int16) - GREY, code)
+    alone = _rough_bits(some.astype(np.int16) - GREY, code, alone=True)
     behind = _rough_bits(some.astype(np.int16) - known, code)
     return alone < 1.1 * (behind + payload_bits * len(some) / len(wanted))
 
 
-def _rough_bits(difference: NDArray[np.int16], code: int) -> float:
-    """Return about how many bits a difference (H, W, C) takes."""
-    steps = np.abs(forward(difference)) / step_of(code)
+def _rough_bits(difference: NDArray[np.int16], code: int, alone: bool = False) -> float:
+    """Return about how many bits a difference (H, W, C) takes, alone or behind the networks."""
+    steps = forward(difference) / step_of(code)
+    if alone:
+        steps[:, 0, 0] = np.diff(steps[:, 0, 0], axis=2, prepend=0)
     return float(np.log2(1 + np.square(steps)).sum())
 
 
