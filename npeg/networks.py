@@ -101,6 +101,11 @@ class Model:
         """Z, the number of hyper-latent channels."""
         return int(self._entropy["index_z"].shape[1])
 
+    @property
+    def latents(self) -> int:
+        """M, the number of latent channels."""
+        return int(self._entropy["offset_y"].shape[1])
+
     def index_z(self, level: int) -> NDArray[np.int32]:
         """Return the table index of each hyper-latent channel, (Z,)."""
         return self._entropy["index_z"][level]
