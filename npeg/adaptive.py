@@ -202,7 +202,9 @@ class Reader(_Schedule):
     def _count(self, new: int) -> None:
         self.coded += new
         if self.coded > MAX_STEPS * len(self._states):
-            raise FormatError(f"exact payload has {len(self._states)} lanes for {self.coded} symbols")
+            raise FormatError(
+                f"exact payload has {len(self._states)} lanes for {self.coded} symbols"
+            )
 
     def _pop(self, states: Ints, slots: Ints, frequency: Ints, start: Ints) -> None:
         states >>= PRECISION

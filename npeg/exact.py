@@ -265,9 +265,14 @@ def _fit(plane: Planes, matching: bool) -> Ints:
     share, near = weights / (1 << planes.WEIGHT_BITS), near.astype(np.float64)
     weighted = near
     for _ in range(ROUNDS):
-        share = np.linalg.solve(weighted @ near.T + ridge, weighted @ pixels + ridge @ weights / (1 << planes.WEIGHT_BITS))
+        share = np.linalg.solve(
+            weighted @ near.T + ridge,
+            weighted @ pixels + ridge @ weights / (1 << planes.WEIGHT_BITS),
+        )
         weighted = near / np.maximum(1, abs(pixels - share @ near)) ** 0.7
-    found: Ints = np.rint(share * (1 << planes.WEIGHT_BITS)).clip(-(1 << 12), 1 << 12).astype(np.int64)
+    found: Ints = (
+        np.rint(share * (1 << planes.WEIGHT_BITS)).clip(-(1 << 12), 1 << 12).astype(np.int64)
+    )
     return found
 
 

@@ -222,9 +222,7 @@ class _Walk:
             self.guesses.learn(_code_of(values))
         return values
 
-    def _matches(
-        self, coder: Writer | Reader, near: Ints, codes: Ints | None
-    ) -> tuple[Ints, Ints]:
+    def _matches(self, coder: Writer | Reader, near: Ints, codes: Ints | None) -> tuple[Ints, Ints]:
         """Code what each pixel equals; return it, (n,), and the guesses, (n,)."""
         pattern = _pattern(near)
         rows = pattern + 512 * (near[0] != 0)
