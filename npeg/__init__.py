@@ -50,9 +50,9 @@ def encode(
     Args:
         image: uint8 pixels (H, W, 3), or grey ones (H, W) or (H, W, 1), or with alpha, (H, W, 4) or
             (H, W, 2), of any memory layout; a Pillow image of 8 bits a sample; or an image file: a
-            path, a file object, or a buffer of its bytes.  What is no array is turned upright as its EXIF
-            says; RGB stays in its colour space and the file gets the ICC profile, other colours
-            are converted to sRGB.
+            path, a file object, or a buffer of its bytes.  What is no array is turned upright as
+            its EXIF says; RGB stays in its colour space and the file gets the ICC profile, other
+            colours are converted to sRGB.
         quality: 0 (smallest file) to 100 (best image), in steps of 0.5.
         bpp: instead of quality: at most this many bits of the whole file a pixel.
         size: instead of quality: at most this many bytes.
@@ -113,8 +113,8 @@ def info(data: Source) -> Info | DitherInfo:
 
     Returns:
         `header` (width and height in pixels, channels, alpha, quality, model_id, ...), `sections`,
-        `lossless` and `exact_tiles`, `metadata` (names of what is there), `size_bytes` and `rate_bpp`; the header of a dither
-        file has `variant` and `planes` in place of `model_id`.
+        `lossless` and `exact_tiles`, `metadata` (names of what is there), `size_bytes` and
+        `rate_bpp`; the header of a dither file has `variant` and `planes` in place of `model_id`.
 
     Raises:
         NpegError: the bytes are not a valid file.

@@ -156,7 +156,7 @@ def _assembled(decoded: list[_Decoded], header: Header) -> Pixels:
     for place, tile in zip(tiles_of(header), decoded, strict=True):
         if tile.exact is not None:
             image[place.pixels] = tile.exact
-        if alpha is not None:
+        if alpha is not None and tile.alpha is not None:
             alpha[place.pixels] = tile.alpha
     return transparency.join(image, alpha)
 
@@ -229,7 +229,7 @@ def _quantised(
         yield from first
         return
     found = list(first)
-    y_hats = [tile and tile.y_hat for tile in found]
+    y_hats = [None if tile is None else tile.y_hat for tile in found]
     if all(y_hat is None for y_hat in y_hats):
         yield from found
         return

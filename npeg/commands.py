@@ -35,10 +35,9 @@ from .files import STREAM
 from .jobs import Job, Kind, Record
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from .container import Header
     from .dither.container import Header as DitherHeader

@@ -18,7 +18,7 @@ TILE_UNIT = 64  # the hyper-latents' stride, in pixels
 MAX_TILE_UNITS = 32  # tiles of at most 2048x2048 pixels bound what one payload can ask for
 MAX_PIXELS = 1 << 26  # what one file can ask a decoder for: 64 Mpx, 192 MiB of RGB
 BIT_DEPTHS = {0: 8}
-LAYOUTS = {  # code -> channels of colour, whether these are equal everywhere, whether alpha is there
+LAYOUTS = {  # code -> channels of colour, whether these are equal everywhere, whether alpha is
     0: (1, False, False),
     1: (3, False, False),
     2: (3, True, False),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,7 @@ class _Candidate:
     head: bytes
     planes: Planes
     bounds: tuple[Ints, Ints]
-    method: Method = Method()
+    method: Method
 
     def fitted(self) -> _Candidate:
         """Return the same with a linear prediction."""
@@ -192,10 +193,10 @@ def _candidates(stack: Planes) -> list[_Candidate]:
     colours, grey = _colours(stack), len(stack) == 1
     if colours is not None and len(colours) == 1:
         return [_indexed(stack, colours, direct=False)]
-    found = []
-    few = colours is not None and len(colours) <= (MOST_GREYS if grey else MOST_COLOURS)
-    if few:
-        found = [_indexed(stack, colours, direct) for direct in (True, False)]
+    most = MOST_GREYS if grey else MOST_COLOURS
+    found, few = [], False
+    if colours is not None and len(colours) <= most:
+        found, few = [_indexed(stack, colours, direct) for direct in (True, False)], True
     main = _transformed(stack, PLAIN if grey else GREEN)
     found += [main, main.fitted()]
     if few:
@@ -208,7 +209,7 @@ def _candidates(stack: Planes) -> list[_Candidate]:
 
 
 def _transformed(stack: Planes, kind: int) -> _Candidate:
-    return _Candidate(bytes([kind]), _FORTH[kind](stack), _bounds(kind, len(stack)))
+    return _Candidate(bytes([kind]), _FORTH[kind](stack), _bounds(kind, len(stack)), Method())
 
 
 def _indexed(stack: Planes, colours: Ints, direct: bool) -> _Candidate:
@@ -242,7 +243,7 @@ def _colours(stack: Planes) -> Ints | None:
     return np.stack([codes >> 8 * k & 255 for k in reversed(range(len(stack)))], axis=1)
 
 
-def _codes(stack: Planes) -> Ints:
+def _codes(stack: NDArray[Any]) -> Ints:
     """Return one number for each pixel of planes (C, ...)."""
     code = stack[0].astype(np.int64)
     for plane in stack[1:]:
@@ -252,31 +253,23 @@ def _codes(stack: Planes) -> Ints:
 
 def _fit(plane: Planes, matching: bool) -> Ints:
     """Return weights (8,) that predict a plane (H, W), or its pixels unlike all neighbours."""
-    weights = np.zeros(len(planes.LINEAR), np.int64)
-    weights[:2] = 1 << planes.WEIGHT_BITS - 1
-    step = 1 + plane.size // MOST
-    near, pixels = _neighbours(plane, step)
+    unit = 1 << planes.WEIGHT_BITS
+    first = np.zeros(len(planes.LINEAR))
+    first[:2] = 0.5
+    near, pixels = _neighbours(plane, 1 + plane.size // MOST)
     if matching:
         other = (near[:4] != pixels).all(axis=0)
         near, pixels = near[:, other], pixels[other]
-    if len(pixels) < FEWEST:
-        return weights
+    share, weighted = first, near
     ridge = np.eye(len(near)) * len(pixels) * 1e-3
-    share, near = weights / (1 << planes.WEIGHT_BITS), near.astype(np.float64)
-    weighted = near
-    for _ in range(ROUNDS):
-        share = np.linalg.solve(
-            weighted @ near.T + ridge,
-            weighted @ pixels + ridge @ weights / (1 << planes.WEIGHT_BITS),
-        )
+    for _ in range(ROUNDS if len(pixels) >= FEWEST else 0):
+        share = np.linalg.solve(weighted @ near.T + ridge, weighted @ pixels + ridge @ first)
         weighted = near / np.maximum(1, abs(pixels - share @ near)) ** 0.7
-    found: Ints = (
-        np.rint(share * (1 << planes.WEIGHT_BITS)).clip(-(1 << 12), 1 << 12).astype(np.int64)
-    )
+    found: Ints = np.rint(share * unit).clip(-32 * unit, 32 * unit).astype(np.int64)
     return found
 
 
-def _neighbours(plane: Planes, step: int) -> tuple[Ints, Ints]:
+def _neighbours(plane: Planes, step: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the neighbours (8, n) of some pixels within a plane, and the pixels (n,)."""
     height, width = plane.shape
     rows = np.arange(2, height, step)[:, None]
@@ -285,4 +278,4 @@ def _neighbours(plane: Planes, step: int) -> tuple[Ints, Ints]:
     for name in planes.LINEAR:
         back, up = planes.NEIGHBOURS[name]
         found.append(plane[rows - up, columns - back + 2 * up].ravel())
-    return np.array(found), plane[rows, columns].ravel()
+    return np.array(found, np.float64), plane[rows, columns].ravel().astype(np.float64)

@@ -178,7 +178,7 @@ def _apart(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     image = image.convert(mode)
     alpha = image.getchannel("A")
     colours = image.convert("L" if mode == "LA" else "RGB")
-    return colours, alpha if alpha.getextrema()[0] < transparency.OPAQUE else None
+    return colours, alpha if np.asarray(alpha).min() < transparency.OPAQUE else None
 
 
 def _opaque(pixels: Pixels) -> Pixels:

@@ -54,8 +54,10 @@ CONTEXTS = len(ACTIVITY) + 1
 HASH_BITS = 16
 CERTAIN = 7  # hits in a row from which a guess is as certain as it gets
 _ODD = np.array(
-    [0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1, 0x2545F491]
-    + [0x3C6EF372 | 1, 0x1B873593, 0x5BD1E995, 0x7FEB352D, 0x846CA68B, 0x2C1B3C6D],
+    [
+        *(0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1, 0x2545F491),
+        *(0x3C6EF373, 0x1B873593, 0x5BD1E995, 0x7FEB352D, 0x846CA68B, 0x2C1B3C6D),
+    ],
     np.int64,
 )
 TEMPLATES = np.stack([_ODD, _ODD * (np.arange(12) < 9), _ODD * (np.arange(12) < 4)])

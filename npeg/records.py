@@ -62,13 +62,14 @@ def info_text(record: Record) -> str:
     tiles = f"{record['tiles']} tile{'s' if record['tiles'] > 1 else ''}"
     planes, number = record.get("planes"), record.get("variant_id", record.get("model_id"))
     model = f"dither variant {number}, {planes} planes" if planes else f"model {number}"
-    quality = f"quality {record['quality']:g}"
+    quality = "lossless" if record.get("lossless") else f"quality {record['quality']:g}"
+    alpha = " with alpha" if record.get("alpha") else ""
     return (
         f"{record['input']}  {record['width']}x{record['height']} "
-        f"{'RGB' if record['channels'] == 3 else 'grey'}{' with alpha' if record.get('alpha') else ''}"
+        f"{'RGB' if record['channels'] == 3 else 'grey'}{alpha}"
         f"  {_size_text(record['size_bytes'])}  "
         f"{record['rate_bpp']:.2f} bpp  "
-        f"{'lossless' if record.get('lossless') else quality}  {tiles}  {model}  version {record['version']}"
+        f"{quality}  {tiles}  {model}  version {record['version']}"
         f"{''.join(f'  {name}' for name in record['metadata'])}"
     )
 

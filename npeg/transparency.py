@@ -15,7 +15,7 @@ from . import exact
 from .errors import FormatError, InputError
 
 Pixels = NDArray[np.uint8]
-Float = NDArray[np.float32]
+Float = NDArray[np.float64]
 
 OPAQUE = 255
 FEWEST_STEPS = 15  # of alpha at quality 0: 16 levels, each less than 9 from what it stands for
@@ -105,7 +105,7 @@ def fill(pixels: Pixels) -> Pixels:
     if exact.has_few_colours(flat):
         return join(flat, alpha)
     stack = colours[..., None] if colours.ndim == 2 else colours
-    smooth = _pushed_and_pulled(stack.astype(np.float32), seen.astype(np.float32)[..., None])
+    smooth = _pushed_and_pulled(stack.astype(np.float64), seen.astype(np.float64)[..., None])
     found = np.where(seen[..., None], stack, np.rint(smooth).clip(0, 255).astype(np.uint8))
     return join(found.reshape(colours.shape), alpha)
 

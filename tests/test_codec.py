@@ -160,15 +160,15 @@ def test_synthesis_by_tiles_equals_synthesis_at_once(monkeypatch: pytest.MonkeyP
 def test_the_payload_is_as_long_as_its_tables_say() -> None:
     pixels = scene(256, 384)
     model = networks.load()
-    header, (payload,) = container.read_tiles(codec.encode_pixels(pixels, 120))
+    header, (parts,) = container.read_tiles(codec.encode_pixels(pixels, 120))
     (tile,) = tiles.tiles_of(header)
-    z_hat, symbols, indexes = latents.read(model, payload, tile.latent_shape(), 120)
+    z_hat, symbols, indexes = latents.read(model, parts[b"T"], tile.latent_shape(), 120)
     coded = indexes >= model.first_coded
     index_z = np.repeat(model.index_z(120), z_hat[0].size)
     bits = entropy.entropy_bits(z_hat.astype(int).ravel(), index_z, model.tables)
     bits += entropy.entropy_bits(symbols[coded].astype(int), indexes[coded], model.tables)
     assert not symbols[~coded].any()
-    assert len(payload) <= 1.02 * bits / 8 + 16
+    assert len(parts[b"T"]) <= 1.02 * bits / 8 + 16
 
 
 def small_file() -> bytes:
@@ -196,7 +196,7 @@ def test_every_flipped_bit_of_a_file_is_refused() -> None:
 def test_any_payload_behind_right_checksums_gives_an_image_or_one_line(
     payload: bytes, level: int
 ) -> None:
-    data = container.write(container.Header(networks.DEFAULT_MODEL, level, 70, 40), [payload])
+    data = container.write(container.Header(networks.DEFAULT_MODEL, level, 70, 40), [{b"T": payload}])
     try:
         assert codec.decode_pixels(data).shape == (40, 70, 3)
     except FormatError as error:
@@ -204,14 +204,14 @@ def test_any_payload_behind_right_checksums_gives_an_image_or_one_line(
 
 
 def test_an_unknown_model_is_refused_by_name() -> None:
-    data = container.write(container.Header(250, 100, 16, 16), [b""])
+    data = container.write(container.Header(250, 100, 16, 16), [{b"T": b""}])
     with pytest.raises(FormatError, match="needs model 250, this npeg has 7, 8"):
         codec.decode_pixels(data)
 
 
 @pytest.mark.parametrize("model_id", sorted(networks.WITHDRAWN))
 def test_a_withdrawn_model_is_refused_by_name(model_id: int) -> None:
-    data = container.write(container.Header(model_id, 100, 16, 16), [b""])
+    data = container.write(container.Header(model_id, 100, 16, 16), [{b"T": b""}])
     message = f"needs model {model_id}, a preview that was never released"
     with pytest.raises(FormatError, match=message):
         codec.decode_pixels(data)

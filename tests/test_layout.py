@@ -10,6 +10,10 @@ ORDER = [
     *(
         "errors",
         "container",
+        "adaptive",
+        "planes",
+        "exact",
+        "transparency",
         "pixels",
         "entropy",
         "networks",
