@@ -115,7 +115,7 @@ def main() -> None:
     (GOLDEN / "sha256.txt").write_text(listed)
     spec = (ROOT / "SPEC.md").read_text()
     small = codec.encode_pixels(np.ascontiguousarray(photograph[200:208, 300:308]), 60)
-    heading = "## 10. Example\n\n"
+    heading = "## 11. Example\n\n"
     before, _, after = spec.partition(heading)
     rest = re.search(r"^## ", after, re.M)
     tail = after[rest.start() :] if rest else ""
