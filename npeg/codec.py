@@ -106,7 +106,7 @@ def _coded_colours(
 
 def _exact_payload(pixels: Pixels, header: Header, always: bool) -> bytes | None:
     """Return the payload of an exact tile; None where it would be no use: for photographs."""
-    if not always and not exact.has_few_colours(pixels):
+    if not always and not exact.may_be_small(pixels):
         return None
     return exact.encode(pixels[..., 0] if header.neutral else pixels)
 

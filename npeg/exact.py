@@ -26,6 +26,7 @@ Pixels = NDArray[np.uint8]
 PLAIN, GREEN, YCOCG, PALETTE = range(4)  # the first byte of a payload
 MOST_COLOURS = 256
 MOST_GREYS = 16  # of a plane that has a palette
+LEAST_RUNS = 0.5  # share of pixels like their left neighbours, of greys that are no photograph
 LARGEST = 255  # sample
 SAMPLE = 192  # side of the parts of a large picture by which methods are compared
 FEWEST = 64  # pixels to fit a prediction to
@@ -54,9 +55,20 @@ def decode(payload: bytes, height: int, width: int, channels: int) -> Pixels:
     return np.ascontiguousarray(stack[0] if channels == 1 else stack.transpose(1, 2, 0))
 
 
-def has_few_colours(pixels: Pixels) -> bool:
-    """Tell a picture of 256 colours or fewer; that a photograph has more is told at once."""
-    return _colours(_stacked(pixels)) is not None
+def may_be_small(pixels: Pixels) -> bool:
+    """Tell what is worth a try where pixels may be lost: few colours, in runs if they are greys.
+
+    That a photograph has more than 256 colours is told at once.
+    """
+    stack = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    colours = _colours(stack)
+    if colours is None:
+        return False
+    neutral = (colours == colours[:, :1]).all()
+    if not neutral or len(colours) <= MOST_GREYS:
+        return True
+    greys = stack[0].ravel()
+    return bool(np.mean(greys[1:] == greys[:-1]) >= LEAST_RUNS)
 
 
 # --- the format ---
@@ -234,7 +246,7 @@ def _palette(colours: Ints) -> bytes:
     return _LENGTH.pack(len(shortest)) + shortest
 
 
-def _colours(stack: Planes) -> Ints | None:
+def _colours(stack: NDArray[Any]) -> Ints | None:
     """Return the distinct colours of planes (C, H, W), (n, C), sorted; None: over 256."""
     for part in (stack[:, ::37, ::11], stack):
         codes = np.unique(_codes(part))

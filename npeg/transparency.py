@@ -102,7 +102,7 @@ def fill(pixels: Pixels) -> Pixels:
     if not seen.any():
         return join(np.zeros_like(colours), alpha)
     flat = _carried_on(colours, seen)
-    if exact.has_few_colours(flat):
+    if exact.may_be_small(flat):
         return join(flat, alpha)
     stack = colours[..., None] if colours.ndim == 2 else colours
     smooth = _pushed_and_pulled(stack.astype(np.float64), seen.astype(np.float64)[..., None])

@@ -55,7 +55,7 @@ def test_the_header_is_these_bytes() -> None:
         (0, 0x89, "not an NPEG file: starts with 89504547"),
         (4, 2, "NPEG version 2, this decoder reads version 1"),
         (6, 201, "quality byte is 201, at most 200 is defined"),
-        (7, 3, "layout 03"),
+        (7, 6, "layout 06"),
         (7, 0x11, "layout 11"),
         (15, 1, "reserved byte 01"),
         (14, 0, "in tiles of 0"),

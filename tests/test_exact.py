@@ -65,12 +65,20 @@ METHODS = [
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_every_plane_back(method: Method) -> None:
-    for size in SIZES[::3]:
+    for size in SIZES[::4]:
         for pixels in pictures(*size).values():
             plane = pixels.reshape(*size, -1)[None, ..., 0].astype(np.int32)
             payload = planes.encode(plane, method, BOUNDS)
             np.testing.assert_array_equal(planes.decode(payload, plane.shape, BOUNDS), plane)
             assert planes.size_bits(plane, method, BOUNDS) / 8 < len(payload)
+
+
+def test_photographs_are_not_tried() -> None:
+    photo = data.astronaut()[:128, :128]
+    assert not exact.may_be_small(photo)
+    assert not exact.may_be_small(photo[..., 0])
+    assert not exact.may_be_small(np.repeat(photo[..., :1], 3, axis=2))
+    assert exact.may_be_small(photo // 128 * 255)
 
 
 def test_planes_of_16_bits_come_back() -> None:
@@ -119,7 +127,7 @@ def test_every_truncation_is_refused() -> None:
                 exact.decode(payload[:size], 12, 16, 1 if pixels.ndim == 2 else 3)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 4000), st.integers(0, 255), st.integers(0, 2), st.sampled_from([1, 3]))
 def test_damage_gives_pixels_or_one_line(at: int, value: int, which: int, channels: int) -> None:
     pixels = (SMALL, SMALL[..., 0] // 16, np.array([[1, 2, 3]], np.uint8).repeat(9, 0))[which]
@@ -131,7 +139,7 @@ def test_damage_gives_pixels_or_one_line(at: int, value: int, which: int, channe
         assert "\n" not in str(error)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=90), st.integers(0, 3), st.integers(0, 15))
 def test_any_bytes_give_pixels_or_one_line(tail: bytes, kind: int, flags: int) -> None:
     for payload in (tail, bytes([kind, flags]) + tail, bytes([kind, flags, 0, 0, 0, 1]) + tail):
