@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = "NPEG"
 TARGETS = ("quality", "bpp", "size", "psnr")
-OPTIONS = ("effort", "tune")
+OPTIONS = ("effort", "tune", "lossless", "alpha_quality")
 CHOICES = (*TARGETS, *OPTIONS, "strip")
 METADATA = ("icc_profile", "exif", "xmp", "iptc", "dpi", "comment")
 
@@ -42,7 +42,7 @@ class NpegImageFile(ImageFile.ImageFile):
         except NpegError as error:
             raise OSError(str(error)) from error
         self._size = header.width, header.height
-        self._mode = "RGB" if header.channels == 3 else "L"
+        self._mode = ("RGB" if header.channels == 3 else "L") + "A" * header.alpha
         self._tell_metadata(payloads)
         self._encoded = True
 

@@ -41,15 +41,18 @@ def encode(
     codec: str = "npeg",
     metadata: Metadata | None = None,
     strip: bool = False,
+    lossless: bool = False,
+    alpha_quality: float = 100,
+    background: str | None = None,
 ) -> bytes:
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
 
     Args:
-        image: uint8 pixels (H, W, 3), or grey ones (H, W) or (H, W, 1), of any memory layout; a
-            Pillow image of 8 bits a sample without transparent pixels; or an image file: a path, a
-            file object, or a buffer of its bytes.  What is no array is turned upright as its EXIF
-            says; RGB stays in its colour space and the file gets the ICC profile, other colours
-            are converted to sRGB.
+        image: uint8 pixels (H, W, 3), or grey ones (H, W) or (H, W, 1), or with alpha, (H, W, 4) or
+            (H, W, 2), of any memory layout; a Pillow image of 8 bits a sample; or an image file: a
+            path, a file object, or a buffer of its bytes.  What is no array is turned upright as
+            its EXIF says; RGB stays in its colour space and the file gets the ICC profile, other
+            colours are converted to sRGB.
         quality: 0 (smallest file) to 100 (best image), in steps of 0.5.
         bpp: instead of quality: at most this many bits of the whole file a pixel.
         size: instead of quality: at most this many bytes.
@@ -60,6 +63,9 @@ def encode(
             the quality) or dither8; these take no targets and carry no metadata.
         metadata: in place of the image's own, such as `npeg.metadata` returns.
         strip: leave out all metadata but the colour profile.
+        lossless: every pixel comes back as it was, alpha too; takes no target.
+        alpha_quality: 100 keeps alpha as it is, less makes it smaller, down to 16 levels at 0.
+        background: a colour, such as white or #rrggbb, that transparent images are put in front of.
 
     Returns:
         The bytes of the file.
@@ -75,8 +81,9 @@ def encode(
     from .encoder_rule import EncoderOptions
     from .targets import Target
 
-    target, options = Target(quality, bpp, size, psnr), EncoderOptions(effort, tune)
-    return encoding.encode(image, target, options, codec, metadata, strip)
+    target = Target(quality, bpp, size, psnr)
+    options = EncoderOptions(effort, tune, lossless=lossless, alpha_quality=alpha_quality)
+    return encoding.encode(image, target, options, codec, metadata, strip, background=background)
 
 
 def decode(data: Source) -> NDArray[np.uint8]:
@@ -86,7 +93,8 @@ def decode(data: Source) -> NDArray[np.uint8]:
         data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
 
     Returns:
-        uint8 pixels, C-contiguous, RGB (H, W, 3) or grey (H, W).  RGB is sRGB unless
+        uint8 pixels, C-contiguous, RGB (H, W, 3) or grey (H, W), with alpha (H, W, 4) or (H, W, 2)
+        where something is transparent.  RGB is sRGB unless
         `npeg.metadata` has an ICC profile for it.
 
     Raises:
@@ -104,9 +112,9 @@ def info(data: Source) -> Info | DitherInfo:
         data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
 
     Returns:
-        `header` (width and height in pixels, channels, quality, model_id, ...), `sections`,
-        `metadata` (names of what is there), `size_bytes` and `rate_bpp`; the header of a dither
-        file has `variant` and `planes` in place of `model_id`.
+        `header` (width and height in pixels, channels, alpha, quality, model_id, ...), `sections`,
+        `lossless` and `exact_tiles`, `metadata` (names of what is there), `size_bytes` and
+        `rate_bpp`; the header of a dither file has `variant` and `planes` in place of `model_id`.
 
     Raises:
         NpegError: the bytes are not a valid file.

@@ -29,6 +29,7 @@ EXAMPLES = {
   npeg encode photo.jpg small.npeg -q 40
   npeg encode photo.jpg --size 40kB        the best file of at most 40 kB
   npeg encode holiday/ -o archive/ -j 2    the same again goes on where it stopped
+  npeg encode logo.png --lossless          every pixel stays as it is
   cat photo.png | npeg encode - > photo.npeg
 """,
     "decode": """
@@ -91,6 +92,11 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-e", "--effort", type=int, choices=(0, 1), help=text)
     text = "visual: smallest that looks as good; psnr: smallest at equal PSNR, to be measured by"
     parser.add_argument("--tune", choices=("visual", "psnr"), help=f"{text} (default visual)")
+    text = "every pixel comes back as it was; no quality, no target"
+    rate.add_argument("--lossless", action="store_true", help=text)
+    text = "100: alpha stays as it is (default); less: smaller, down to 16 levels"
+    parser.add_argument("--alpha-quality", type=_quality, metavar="0..100", help=text)
+    _add_background(parser)
     frames = parser.add_mutually_exclusive_group().add_argument
     text = "of an animation or of several pages, take this one (default 1)"
     frames("--frame", type=_frame, metavar="N", help=text)
@@ -104,10 +110,16 @@ def add_decode(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `npeg decode`."""
     text = "the input's name with .png; its extension chooses the image format"
     _add_names(parser, text, "; after one file also its output.png")
+    _add_background(parser)
     _add_strip(parser)
     _add_switches(parser)
     parser.add_argument("--enhance", metavar="NAME", help="then apply this method of npeg enhance")
     _add_strength(parser)
+
+
+def _add_background(parser: argparse.ArgumentParser) -> None:
+    text = "put what is transparent in front of a colour, such as white or #rrggbb"
+    parser.add_argument("--background", metavar="COLOUR", help=text)
 
 
 def _add_strip(parser: argparse.ArgumentParser) -> None:

@@ -35,6 +35,8 @@ from .files import STREAM
 from .jobs import Job, Kind, Record
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from .container import Header
@@ -158,6 +160,9 @@ def _encode(args: argparse.Namespace) -> int:
         for name in ("effort", "tune"):
             if getattr(args, name) is not None:
                 raise InputError(f"found --{name} for {args.codec}, which has one: leave it out")
+        if args.lossless or args.alpha_quality is not None:
+            name = "--lossless" if args.lossless else "--alpha-quality"
+            raise InputError(f"found {name} for {args.codec}, which has none")
         if args.ssimulacra2 is not None:
             raise InputError(f"found a target for {args.codec}, which takes none")
     pictures = image_files.PICTURES
@@ -210,7 +215,10 @@ def _encoded(args: argparse.Namespace, image: Image) -> bytes:
 
             options = EncoderOptions(effort, tune)
             quality = _quality_of_score(image, args.ssimulacra2, options)
-        more = {"codec": args.codec, "strip": args.strip}
+        more = {"codec": args.codec, "strip": args.strip, "background": args.background}
+        more |= {"lossless": args.lossless}
+        if args.alpha_quality is not None:
+            more["alpha_quality"] = args.alpha_quality
         return encode(image, quality, **target, effort=effort, tune=tune, **more)
 
 
@@ -225,16 +233,27 @@ def _knowing_frames(chosen: bool) -> Iterator[None]:
 
 def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     start = time.perf_counter()
+    from . import transparency
+
     image_format = image_files.image_format(job.output)
     header, data = _read_npeg(job.source)
     pixels = decode(data)
+    if args.background is not None:
+        pixels = transparency.flatten(pixels, args.background)
     if args.enhance:
-        from .enhance import enhance
-
-        pixels = enhance(pixels, args.enhance, args.strength)
+        pixels = _enhanced(pixels, args)
     found = metadata(data).stripped() if args.strip else metadata(data)
     _write(job, image_files.image_file(pixels, image_format, found), args)
     return records.record(job, header, len(data), start)
+
+
+def _enhanced(pixels: NDArray[np.uint8], args: argparse.Namespace) -> NDArray[np.uint8]:
+    """Enhance decoded colours; alpha stays."""
+    from . import transparency
+    from .enhance import enhance
+
+    colours, alpha = transparency.split(pixels)
+    return transparency.join(enhance(colours, args.enhance, args.strength), alpha)
 
 
 def _quality_of_score(image: Image, score: float, options: EncoderOptions) -> float:
@@ -361,6 +380,7 @@ def _info_file(args: argparse.Namespace, job: Job) -> Record:
         **vars(found.header),
         "quality": found.header.quality,
         "tiles": found.header.tiles,
+        "lossless": getattr(found, "lossless", False),
         "sections": [vars(section) for section in found.sections],
         "residual_bytes": sum(s.size_bytes for s in found.sections if s.type == "R"),
         "metadata": list(found.metadata),

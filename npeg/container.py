@@ -18,8 +18,14 @@ TILE_UNIT = 64  # the hyper-latents' stride, in pixels
 MAX_TILE_UNITS = 32  # tiles of at most 2048x2048 pixels bound what one payload can ask for
 MAX_PIXELS = 1 << 26  # what one file can ask a decoder for: 64 Mpx, 192 MiB of RGB
 BIT_DEPTHS = {0: 8}
-CHANNELS = {0: 1, 1: 3}
-NEUTRAL = 2  # in place of the channels: RGB whose channels are equal everywhere, coded as grey
+LAYOUTS = {  # code -> channels of colour, whether these are equal everywhere, whether alpha is
+    0: (1, False, False),
+    1: (3, False, False),
+    2: (3, True, False),
+    3: (1, False, True),
+    4: (3, False, True),
+    5: (3, True, True),
+}
 METADATA = frozenset((b"i", b"e", b"x", b"p", b"d", b"c", b"k"))  # each at most once
 MAX_METADATA = 1 << 22  # bytes that one of these sections may have
 MOST_METADATA = 1 << 23  # that all of them may have together
@@ -29,12 +35,12 @@ _FIELDS = struct.Struct("<4sBBBB3s3sBB")
 _CRC = struct.Struct("<I")
 _SECTION = struct.Struct("<cII")  # type, length, CRC-32 of type, length and payload
 HEADER_SIZE = _FIELDS.size + _CRC.size
-TILE = b"T"
-RESIDUAL = b"R"
-TILE_PARTS = (TILE, RESIDUAL)
-"""Types of a tile's sections, in their order; the first begins a tile, the others may be there."""
+TILE, EXACT, ALPHA, RESIDUAL = b"T", b"E", b"A", b"R"
+PARTS = {ALPHA: 0, TILE: 1, EXACT: 1, RESIDUAL: 2}
+"""Sections of a tile and their places in it; it has one in place 1, others may be there."""
+PIXELS = 1
 
-Parts = dict[bytes, bytes]  # the sections of one tile: type to payload
+Parts = dict[bytes, bytes]  # the payloads of a tile by their types
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Header:
     tile_size: int = 1024
     version: int = VERSION
     neutral: bool = False  # of 3 channels that are equal everywhere
+    alpha: bool = False  # beside the channels
     networks: int | None = None  # the networks' level where it is not the file's
 
     @property
@@ -75,7 +82,7 @@ class Header:
     @property
     def most_bytes(self) -> int:
         """What the payloads of all tiles may have: twice the bytes of the pixels."""
-        return 2 * self.width * self.height * self.channels
+        return 2 * self.width * self.height * (self.channels + self.alpha)
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,16 @@ class Info:
     metadata: tuple[str, ...] = ()
 
     @property
+    def exact_tiles(self) -> int:
+        """How many tiles have every pixel as it was."""
+        return sum(section.type == EXACT.decode() for section in self.sections)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether all tiles are exact."""
+        return self.exact_tiles == self.header.tiles
+
+    @property
     def rate_bpp(self) -> float:
         """Bits of the whole file a pixel."""
         return 8 * self.size_bytes / (self.header.width * self.header.height)
@@ -111,8 +128,8 @@ def check_size(width: int, height: int) -> None:
 
 def pack_header(header: Header) -> bytes:
     """Return the HEADER_SIZE bytes of a header."""
-    layout = {v: k for k, v in CHANNELS.items()}[header.channels]
-    layout = NEUTRAL if header.neutral else layout
+    codes = {channels: code for code, channels in LAYOUTS.items()}
+    layout = codes[header.channels, header.neutral, header.alpha]
     depth = {v: k for k, v in BIT_DEPTHS.items()}[header.bit_depth]
     fields = _FIELDS.pack(
         MAGIC,
@@ -152,25 +169,23 @@ def read_header(data: bytes) -> Header:
         raise FormatError(f"header is damaged: CRC-32 {zlib.crc32(fields):08x}, written {crc:08x}")
     if level >= LEVELS:
         raise FormatError(f"quality byte is {level}, at most {LEVELS - 1} is defined")
-    if (
-        layout & 15 not in (*CHANNELS, NEUTRAL)
-        or layout >> 4 not in BIT_DEPTHS
-        or networks > LEVELS
-    ):
+    if layout & 15 not in LAYOUTS or layout >> 4 not in BIT_DEPTHS or networks > LEVELS:
         raise FormatError(f"layout {layout:02x} and byte 15 {networks:02x} are not defined")
     if not (width and height and 1 <= units <= MAX_TILE_UNITS):
         raise FormatError(f"image of {width}x{height} pixels in tiles of {units * TILE_UNIT}")
     check_size(width, height)
+    channels, neutral, alpha = LAYOUTS[layout & 15]
     return Header(
         model_id=model_id,
         level=level,
         width=width,
         height=height,
-        channels=CHANNELS.get(layout & 15, 3),
+        channels=channels,
         bit_depth=BIT_DEPTHS[layout >> 4],
         tile_size=units * TILE_UNIT,
         version=version,
-        neutral=layout & 15 == NEUTRAL,
+        neutral=neutral,
+        alpha=alpha,
         networks=networks - 1 if networks else None,
     )
 
@@ -210,37 +225,41 @@ def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
     header = read_header(data)
     sections = list(_sections(data))
     for kind, _ in sections:
-        if kind not in TILE_PARTS and not kind.islower():
+        if kind not in PARTS and not kind.islower():
             raise FormatError(
                 f"section type {chr(kind[0])!r} is not known and needed for the pixels"
             )
     _check_metadata(sections)
-    tiles = len(_tile_parts(sections))
-    if tiles != header.tiles:
-        raise FormatError(f"truncated: {tiles} of {header.tiles} tiles are there")
-    if sections[-1][0] not in TILE_PARTS:
+    _check_tiles(header, _by_tile(sections))
+    if sections[-1][0] not in PARTS:
         raise FormatError("sections follow the last tile, which ends a file")
     return header, sections
 
 
-def _tile_parts(sections: list[tuple[bytes, bytes]]) -> list[Parts]:
-    """Return the sections of each tile.
-
-    Raises:
-        FormatError: one is there twice, out of order, or before the first tile.
-    """
+def _by_tile(sections: list[tuple[bytes, bytes]]) -> list[Parts]:
+    """Return the sections of each tile: one that does not come later in a tile begins the next."""
     tiles: list[Parts] = []
-    rank = len(TILE_PARTS)
+    before = len(PARTS)
     for kind, payload in sections:
-        if kind not in TILE_PARTS:
-            continue
-        before, rank = rank, TILE_PARTS.index(kind)
-        if rank == 0:
-            tiles.append({})
-        elif not tiles or rank <= before:
-            raise FormatError(f"section {chr(kind[0])!r} is there twice or not behind its tile's")
-        tiles[-1][kind] = payload
+        if kind in PARTS:
+            if PARTS[kind] <= before:
+                tiles.append({})
+            tiles[-1][kind] = payload
+            before = PARTS[kind]
     return tiles
+
+
+def _check_tiles(header: Header, tiles: list[Parts]) -> None:
+    """Raise FormatError unless all tiles are there, each with what it needs."""
+    count = sum(any(PARTS[kind] == PIXELS for kind in parts) for parts in tiles)
+    if count != header.tiles:
+        raise FormatError(f"truncated: {count} of {header.tiles} tiles are there")
+    if len(tiles) != count or any((ALPHA in parts) != header.alpha for parts in tiles):
+        found = sum(ALPHA in parts for parts in tiles)
+        expected = header.tiles if header.alpha else 0
+        raise FormatError(f"{found} tiles have an alpha section, expected {expected}")
+    if any(RESIDUAL in parts and TILE not in parts for parts in tiles):
+        raise FormatError("a residual is behind an exact tile, expected the networks' section")
 
 
 def _check_metadata(sections: list[tuple[bytes, bytes]]) -> None:
@@ -280,27 +299,20 @@ def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
     return header, found
 
 
-def read_parts(data: bytes) -> tuple[Header, list[Parts]]:
-    """Return the header and the sections of each tile in raster order."""
+def read_tiles(data: bytes) -> tuple[Header, list[Parts]]:
+    """Return the header and the payloads of each tile in raster order."""
     header, sections = read_sections(data)
-    return header, _tile_parts(sections)
+    return header, _by_tile(sections)
 
 
-def read_tiles(data: bytes) -> tuple[Header, list[bytes]]:
-    """Return the header and the networks' payload of each tile in raster order."""
-    header, tiles = read_parts(data)
-    return header, [parts[TILE] for parts in tiles]
-
-
-def write_parts(header: Header, tiles: list[Parts]) -> bytes:
-    """Return a whole file of the sections of each tile."""
-    packed = (pack_section(k, parts[k]) for parts in tiles for k in TILE_PARTS if k in parts)
-    return pack_header(header) + b"".join(packed)
-
-
-def write(header: Header, tiles: list[bytes]) -> bytes:
-    """Return a whole file of the networks' payloads."""
-    return write_parts(header, [{TILE: payload} for payload in tiles])
+def write(header: Header, tiles: list[Parts]) -> bytes:
+    """Return a whole file."""
+    sections = [
+        pack_section(kind, parts[kind])
+        for parts in tiles
+        for kind in sorted(parts, key=PARTS.__getitem__)
+    ]
+    return pack_header(header) + b"".join(sections)
 
 
 def info(data: bytes) -> Info:

@@ -21,6 +21,11 @@ EFFORTS = (0, 1)  # 0: one pass; 1: then symbols are corrected by what the decod
 Float = NDArray[np.float32]
 
 
+def is_number(value: object) -> bool:
+    """Tell numbers, NumPy's too, from all else; truth is no number."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True)
 class Tune:
     """What the encoder minimises: the model that has learned it, and what errors weigh.
@@ -52,16 +57,22 @@ class EncoderOptions:
         tune: visual for the smallest file that looks the same, psnr for the least squared error.
         tile_size: side of the independently coded tiles in pixels, a multiple of 64; None takes
             one tile where the synthesis runs at once, else 1024.
+        lossless: every pixel comes back as it was, whatever the quality.
+        alpha_quality: 100 keeps alpha as it is; less takes fewer levels, down to 16 at 0.
 
     Raises:
-        InputError: there is no such effort or tune.
+        InputError: there is no such effort, tune or quality of alpha.
     """
 
     effort: int = 1
     tune: str = "visual"
     tile_size: int | None = None
+    lossless: bool = False
+    alpha_quality: float = 100.0
 
     def __post_init__(self) -> None:
+        if not is_number(self.alpha_quality) or not 0 <= self.alpha_quality <= 100:
+            raise InputError(f"alpha quality is {self.alpha_quality!r}, expected 0 to 100")
         if self.tune not in TUNES:
             raise InputError(f"tune is {self.tune!r}, expected {' or '.join(TUNES)}")
         if self.effort not in EFFORTS:

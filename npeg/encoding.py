@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, dither, inputs, metadata_sections
+from . import container, dither, inputs, metadata_sections, transparency
+from .colour import to_srgb
 from .dither.container import Info as DitherInfo
 from .errors import InputError
 from .metadata_sections import Metadata
@@ -31,6 +32,7 @@ def encode(
     metadata: Metadata | None,
     strip: bool,
     turn: int = 0,
+    background: str | None = None,
 ) -> bytes:
     """Encode an image; see `npeg.encode`.
 
@@ -46,9 +48,23 @@ def encode(
             if metadata is not None:
                 raise InputError(f"found metadata for {codec}, which carries none")
             others = (target.bpp, target.size, target.psnr)
-            return dither.encode(to_pixels(opened), codec, target.quality, others)
+            pixels = to_pixels(opened) if background is None else _flat(opened, background)
+            return dither.encode(pixels, codec, target.quality, others)
         pixels, found_metadata = to_picture(opened, metadata, strip, turn)
+    if background is not None:
+        pixels = transparency.flatten(pixels, background)
     return _encode(pixels, target, options, metadata_sections.pack(found_metadata))
+
+
+def _flat(image: object, background: str) -> Pixels:
+    """Return the sRGB pixels of an image in front of a colour."""
+    from .pixels import to_picture, to_pixels
+
+    pixels, metadata = to_picture(image)
+    if transparency.split(pixels)[1] is None:
+        return to_pixels(image)
+    pixels = transparency.flatten(pixels, background)
+    return to_srgb(pixels, metadata.icc_profile) if metadata.icc_profile else pixels
 
 
 def decode(source: object) -> Pixels:

@@ -32,6 +32,8 @@ SAVE_OPTIONS: dict[str, dict[str, int]] = {  # of Pillow, per image format that 
     "AVIF": {"quality": 90},
 }
 
+WITHOUT_ALPHA = ("JPEG", "PPM", "PCX", "EPS", "PDF", "BMP", "DIB", "MPO", "XBM", "MSP")
+
 
 def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
     """Open an image with Pillow, which reads no pixels yet."""
@@ -93,7 +95,8 @@ def image_file(
     """Return the bytes of an image file with these pixels and what it can hold of the metadata.
 
     Args:
-        pixels: (H, W, 3), in the space of the metadata's ICC profile, or grey (H, W).
+        pixels: (H, W, 3), in the space of the metadata's ICC profile, or grey (H, W), or with alpha
+            (H, W, 4) or (H, W, 2).
         image_format: Pillow's name of it.
         metadata: of the .npeg file that the pixels are from.
 
@@ -106,6 +109,9 @@ def image_file(
     """
     import PIL.Image
 
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4) and image_format in WITHOUT_ALPHA:
+        hint = "add --background white, or another colour"
+        raise InputError(f"found transparency, which {image_format} does not hold: {hint}")
     options: dict[str, Any] = dict(SAVE_OPTIONS.get(image_format, {}))
     if metadata is not None:
         pixels, more = _with_metadata(pixels, image_format, metadata)
@@ -122,13 +128,16 @@ def _with_metadata(
     pixels: NDArray[np.uint8], image_format: str, metadata: Metadata
 ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
     """Return the pixels and the options of `Image.save`; warn of what is lost."""
+    from . import transparency
     from .colour import to_srgb
     from .pillow_metadata import save_options
 
     options, lost = save_options(metadata, image_format)
     if lost.icc_profile:
         warn(f"colours are converted to sRGB: {image_format} holds no ICC profile")
-        pixels, lost = to_srgb(pixels, lost.icc_profile), lost.without("icc_profile")
+        colours, alpha = transparency.split(pixels)
+        pixels = transparency.join(to_srgb(colours, lost.icc_profile), alpha)
+        lost = lost.without("icc_profile")
     if names := lost.names():
         warn(f"{image_format} does not hold {' and '.join(names)}, which the file has")
     return pixels, options

@@ -1,6 +1,7 @@
 """Any image to uint8 pixels, RGB or grey, or a clear refusal: never a wrong picture.
 
-Enters: a Pillow image or an array.  Leaves: uint8, (H, W, 3) RGB or (H, W) grey, and metadata.
+Enters: a Pillow image or an array.  Leaves: uint8, (H, W, 3) RGB or (H, W) grey, where something
+is transparent with alpha, (H, W, 4) or (H, W, 2), and metadata.
 What npeg cannot store yet is warned about.  This module knows no codec, only its size limit.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from . import pillow_metadata, stated_colours
+from . import pillow_metadata, stated_colours, transparency
 from .colour import GREY_MODES, settle
 from .container import check_size
 from .errors import InputError, warn
@@ -38,7 +39,7 @@ def to_pixels(image: object) -> Pixels:
     """Return the pixels of a Pillow image or of an array, in sRGB.
 
     Args:
-        image: a Pillow image, or a uint8 array (H, W), (H, W, 1) or (H, W, 3).
+        image: a Pillow image, or a uint8 array (H, W), (H, W, 1..4); its alpha is opaque.
 
     Returns:
         uint8, (H, W, 3) sRGB or (H, W) grey.
@@ -51,8 +52,9 @@ def to_pixels(image: object) -> Pixels:
         UserWarning: the image has metadata, which pixels alone have not.
     """
     if not isinstance(image, Image.Image):
-        return _checked(image)
+        return _opaque(_checked(image))
     pixels, metadata = _from_pillow(image, None, keep=False)
+    pixels = _opaque(pixels)
     if names := metadata.without("dpi", "comment", "text").names():
         warn(f"{' and '.join(names)} metadata is not stored")
     return pixels
@@ -63,6 +65,8 @@ def to_picture(
 ) -> tuple[Pixels, Metadata]:
     """Return pixels in their own colour space, upright, and the metadata that goes with them.
 
+    Alpha that is opaque everywhere is left out.
+
     Args:
         image: as for `to_pixels`.
         metadata: in place of the image's own; the image's colour profile stays if this has none.
@@ -70,7 +74,7 @@ def to_picture(
         turn: the EXIF orientation of the image, 1..8; 0: as the metadata or the image says.
 
     Raises:
-        As `to_pixels`.
+        As `to_pixels`, but for transparency.
     """
     if not isinstance(image, Image.Image):
         pixels = _checked(image)
@@ -89,18 +93,17 @@ def _checked(array: object) -> Pixels:
 
 
 def _from_array(array: NDArray[Any]) -> Pixels:
-    expected = "expected uint8 of shape (H, W), (H, W, 1) or (H, W, 3)"
+    expected = "expected uint8 of shape (H, W) or (H, W, 1), 2, 3 or 4"
     if array.dtype != np.uint8 or array.ndim not in (2, 3):
         raise InputError(f"found an array of {array.dtype} {array.shape}, {expected}")
-    if array.ndim == 3 and array.shape[2] not in (1, 3):
-        hint = " (alpha is not supported yet)" if array.shape[2] in (2, 4) else ""
-        raise InputError(f"found an array of {array.dtype} {array.shape}, {expected}{hint}")
+    if array.ndim == 3 and not 1 <= array.shape[2] <= 4:
+        raise InputError(f"found an array of {array.dtype} {array.shape}, {expected}")
     if not array.size:
         raise InputError(f"found an empty array of shape {array.shape}, expected a pixel or more")
     check_size(array.shape[1], array.shape[0])
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(transparency.without_opaque(array))
 
 
 def _from_pillow(
@@ -124,10 +127,13 @@ def _from_pillow(
     if metadata and metadata.icc_profile:
         icc_profile, convert = metadata.icc_profile, False
     _warn_of_frames(image)
-    settled, icc_profile = settle(_opaque(image), icc_profile, keep and not convert)
+    colours, alpha = _apart(image)
+    settled, icc_profile = settle(colours, icc_profile, keep and not convert)
     if orientation in UPRIGHT:
         settled = settled.transpose(UPRIGHT[orientation])
-    return np.array(settled), replace(found, icc_profile=icc_profile)
+        alpha = alpha and alpha.transpose(UPRIGHT[orientation])
+    pixels = transparency.join(np.array(settled), None if alpha is None else np.asarray(alpha))
+    return pixels, replace(found, icc_profile=icc_profile)
 
 
 def _refuse_deep(image: Image.Image) -> None:
@@ -164,16 +170,23 @@ def _warn_of_frames(image: Image.Image) -> None:
         warn(f"one of {frames} frames is stored, number {image.tell() + 1}")
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    """Return the image without its alpha channel, which must be opaque everywhere."""
+def _apart(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return an image's colours and its alpha, None where that is opaque everywhere."""
     if not image.has_transparency_data:
-        return image
+        return image, None
     mode = "LA" if image.mode in GREY_MODES else "RGBA"
     image = image.convert(mode)
-    lowest = int(np.asarray(image.getchannel("A")).min())
-    if lowest < 255:
+    alpha = image.getchannel("A")
+    colours = image.convert("L" if mode == "LA" else "RGB")
+    return colours, alpha if np.asarray(alpha).min() < transparency.OPAQUE else None
+
+
+def _opaque(pixels: Pixels) -> Pixels:
+    """Return pixels that have no alpha; raise InputError where something is transparent."""
+    _, alpha = transparency.split(pixels)
+    if alpha is not None:
         raise InputError(
-            f"found transparent pixels (alpha down to {lowest}), expected an opaque image: alpha "
-            "is not supported yet; flatten the image onto a background first"
+            f"found transparent pixels (alpha down to {alpha.min()}), expected an opaque image: "
+            "flatten it onto a background first"
         )
-    return image.convert("L" if mode == "LA" else "RGB")
+    return pixels

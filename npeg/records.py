@@ -62,13 +62,16 @@ def info_text(record: Record) -> str:
     tiles = f"{record['tiles']} tile{'s' if record['tiles'] > 1 else ''}"
     planes, number = record.get("planes"), record.get("variant_id", record.get("model_id"))
     model = f"dither variant {number}, {planes} planes" if planes else f"model {number}"
+    quality = "lossless" if record.get("lossless") else f"quality {record['quality']:g}"
+    alpha = " with alpha" if record.get("alpha") else ""
     if record["residual_bytes"]:
         model += f"  residual {_size_text(record['residual_bytes'])}"
     return (
         f"{record['input']}  {record['width']}x{record['height']} "
-        f"{'RGB' if record['channels'] == 3 else 'grey'}  {_size_text(record['size_bytes'])}  "
-        f"{record['rate_bpp']:.2f} bpp  quality {record['quality']:g}  {tiles}  "
-        f"{model}  version {record['version']}"
+        f"{'RGB' if record['channels'] == 3 else 'grey'}{alpha}"
+        f"  {_size_text(record['size_bytes'])}  "
+        f"{record['rate_bpp']:.2f} bpp  "
+        f"{quality}  {tiles}  {model}  version {record['version']}"
         f"{''.join(f'  {name}' for name in record['metadata'])}"
     )
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import codec
+from . import codec, transparency
 from .container import LEVELS
-from .encoder_rule import DEFAULT, EncoderOptions
+from .encoder_rule import DEFAULT, EncoderOptions, is_number
 from .errors import InputError
 
 Pixels = NDArray[np.uint8]
@@ -29,6 +29,8 @@ CLOSE = 0.01  # a file that uses all but this share of its bytes is the one
 SMALL = 1 << 15  # pixels up to which curves are uneven, and encodings so short that more are tried
 WINDOW = 16  # levels that are tried of a small picture beyond the one found
 HOPE_DB = 6.0  # by which no level of a small picture is above what its neighbours have
+
+EXACT = 999.0  # in place of the infinite PSNR of images that are equal
 
 LEAST_BPP = 0.037  # of photographs, at level 0
 SIZE_SLOPE = math.log(1.95 / LEAST_BPP) / TOP  # of a file's logarithm a level, up to 1.95 bpp
@@ -62,11 +64,18 @@ class Target:
 
 
 def encode(pixels: Pixels, target: Target, options: EncoderOptions = DEFAULT) -> bytes:
-    """Encode pixels, (H, W, 3) or (H, W), at the quality or so that they meet the target.
+    """Encode pixels, as `codec.encode_pixels`, at the quality or so that they meet the target.
+
+    Colours under alpha 0 are replaced by what costs little, unless all is to be lossless.
 
     Raises:
         InputError: a value is out of range, or none reaches the target.
     """
+    if options.lossless:
+        if target != Target(target.quality):
+            raise InputError("found lossless and a target, expected one of them")
+        return codec.encode_pixels(pixels, TOP, options)
+    pixels = transparency.fill(pixels)
     if target.bpp is not None:
         return encode_to_bpp(pixels, target.bpp, options)
     if target.size is not None:
@@ -78,7 +87,7 @@ def encode(pixels: Pixels, target: Target, options: EncoderOptions = DEFAULT) ->
 
 def level_of(quality: float) -> int:
     """Return the level in the file, 0..200, of a quality of 0..100."""
-    if not _is_number(quality) or not 0 <= quality <= TOP / 2:
+    if not is_number(quality) or not 0 <= quality <= TOP / 2:
         raise InputError(f"quality is {quality!r}, expected 0 to {TOP // 2}")
     return round(2 * quality)
 
@@ -132,7 +141,8 @@ def _smallest_file(
     def value_at(level: int) -> float:
         coded = codec.encode_with_reconstruction(pixels, level, options)
         files[level] = coded[0]
-        return scale.measure(pixels, coded[1])
+        colours = transparency.split(pixels)[0], transparency.split(coded[1])[0]
+        return min(scale.measure(*colours), EXACT)
 
     curve = Curve(value_at)
     small = pixels.shape[0] * pixels.shape[1] <= SMALL
@@ -257,10 +267,6 @@ class Curve:
 
 
 def _positive(value: float, name: str) -> float:
-    if not _is_number(value) or not 0 < value < math.inf:
+    if not is_number(value) or not 0 < value < math.inf:
         raise InputError(f"{name} is {value!r}, expected a number above 0")
     return float(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

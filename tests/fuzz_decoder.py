@@ -29,6 +29,10 @@ def seeds() -> list[bytes]:
         codec.encode_pixels(smooth, 100, EncoderOptions(tile_size=64)),
         codec.encode_pixels(smooth[:1, :1], 0),
         codec.encode_pixels(np.repeat(smooth[:20, :20, None], 3, axis=2), 60),  # neutral
+        codec.encode_pixels(np.dstack([colour, smooth[: len(colour), : colour.shape[1]]]), 60),
+        codec.encode_pixels(smooth, 200, EncoderOptions(tile_size=64, lossless=True)),
+        codec.encode_pixels(colour, 200, EncoderOptions(lossless=True)),
+        codec.encode_pixels(colour // 64, 200, EncoderOptions(lossless=True)),
         metadata_sections.insert(codec.encode_pixels(colour, 30), everything(), 20),
     ]
 
@@ -50,20 +54,23 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         return bytes(damaged[: rng.randint(0, len(damaged))])
     header, sections = container.read_sections(data)
-    tiles = [payload for kind, payload in sections if kind == container.TILE]
-    metadata = [(kind, payload) for kind, payload in sections if kind != container.TILE]
+    tiles = container.read_tiles(data)[1]
+    metadata = [(kind, payload) for kind, payload in sections if kind not in container.PARTS]
     fields = vars(header) | {}
     if rng.random() < 0.5:
-        name = rng.choice(["level", "width", "height", "channels", "tile_size", "neutral"])
+        name = rng.choice(["level", "width", "height", "tile_size", "channels"])
         choices = {
             "level": range(201),
             "channels": (1, 3),
-            "neutral": (False, True),
             "tile_size": range(64, 2049, 64),
         }
         fields[name] = rng.choice(choices.get(name, range(1, 300)))
+        fields["neutral"] = fields["channels"] == 3 and rng.random() < 0.5
     changed = container.Header(**fields)
-    payloads = [mutate_payload(rng.choice(tiles), rng) for _ in range(changed.tiles)]
+    payloads = [
+        {kind: mutate_payload(payload, rng) for kind, payload in rng.choice(tiles).items()}
+        for _ in range(changed.tiles)
+    ]
     mutated = b"".join(
         container.pack_section(rng.choice([kind, kind, b"q", b"k"]), mutate_payload(payload, rng))
         for kind, payload in rng.sample(metadata, rng.randint(0, len(metadata)))

@@ -49,10 +49,12 @@ def golden_line(name: str, file: bytes) -> str:
 
 def example(file: bytes) -> str:
     """Return the text of SPEC.md's last section for a small file of one tile."""
-    header, payloads = container.read_tiles(file)
+    header, (sections,) = container.read_tiles(file)
     model = networks.load(header.model_id)
     (tile,) = tiles.tiles_of(header)
-    z_hat, symbols, indexes = latents.read(model, payloads[0], tile.latent_shape(), header.level)
+    z_hat, symbols, indexes = latents.read(
+        model, sections[container.TILE], tile.latent_shape(), header.level
+    )
     coded = int((indexes >= model.first_coded).sum())
     pixels = codec.decode_pixels(file)
     dump = [file[i : i + 16].hex(" ") for i in range(0, len(file), 16)]
@@ -69,7 +71,7 @@ def example(file: bytes) -> str:
         "reserved",
         "CRC-32 of the above",
         "section `T`",
-        f"length {len(payloads[0])}",
+        f"length {len(sections[container.TILE])}",
         "CRC-32 of type, length and payload",
     )
     told = (
@@ -115,7 +117,7 @@ def main() -> None:
     (GOLDEN / "sha256.txt").write_text(listed)
     spec = (ROOT / "SPEC.md").read_text()
     small = codec.encode_pixels(np.ascontiguousarray(photograph[200:208, 300:308]), 60)
-    heading = "## 10. Example\n\n"
+    heading = "## 12. Example\n\n"
     before, _, after = spec.partition(heading)
     rest = re.search(r"^## ", after, re.M)
     tail = after[rest.start() :] if rest else ""

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,7 @@ def test_the_header_is_these_bytes() -> None:
         (0, 0x89, "not an NPEG file: starts with 89504547"),
         (4, 2, "NPEG version 2, this decoder reads version 1"),
         (6, 201, "quality byte is 201, at most 200 is defined"),
-        (7, 3, "layout 03"),
+        (7, 6, "layout 06"),
         (7, 0x11, "layout 11"),
         (15, 202, "byte 15 ca"),
         (14, 0, "in tiles of 0"),
@@ -74,7 +75,7 @@ def test_a_forged_size_is_refused_before_anything_is_allocated() -> None:
         container.read_header(sealed(bytes(fields)))
 
 
-FILE = container.write(HEADER, [b"payload"])
+FILE = container.write(HEADER, [{b"T": b"payload"}])
 
 
 def test_the_overhead_of_a_one_tile_file_is_29_bytes() -> None:
@@ -107,7 +108,7 @@ def test_any_bytes_are_refused_or_read_without_another_error(tail: bytes) -> Non
 def test_an_unknown_section_is_skipped_or_refused_by_the_case_of_its_letter() -> None:
     head, tile = FILE[:HEADER_SIZE], FILE[HEADER_SIZE:]
     optional = container.pack_section(b"q", b"more")
-    assert container.read_tiles(head + optional + tile) == (HEADER, [b"payload"])
+    assert container.read_tiles(head + optional + tile) == (HEADER, [{b"T": b"payload"}])
     assert [s.type for s in container.info(head + optional + tile).sections] == ["q", "T"]
     with pytest.raises(FormatError, match="section type 'Q' is not known"):
         container.read_tiles(head + container.pack_section(b"Q", b"more") + tile)
@@ -120,7 +121,33 @@ def test_nothing_may_follow_the_last_tile() -> None:
 
 def test_a_file_of_several_tiles_gives_each_payload_in_raster_order() -> None:
     header = Header(1, 100, 200, 129, tile_size=128)
-    payloads = [bytes([k]) * k for k in range(4)]
+    payloads = [{b"T": bytes([k]) * k} for k in range(4)]
     assert container.read_tiles(container.write(header, payloads)) == (header, payloads)
     with pytest.raises(FormatError, match="3 of 4 tiles"):
         container.read_tiles(container.write(header, payloads[:3]))
+
+
+def test_alpha_belongs_before_each_tile_of_a_header_that_says_so() -> None:
+    header = Header(1, 100, 200, 129, tile_size=128, alpha=True)
+    kinds = [b"T", b"E", b"E", b"T"]
+    tiles = [{b"A": b"alpha", kind: bytes([k])} for k, kind in enumerate(kinds)]
+    data = container.write(header, tiles)
+    assert container.read_tiles(data) == (header, tiles)
+    assert [s.type for s in container.info(data).sections] == list("ATAEAEAT")
+    assert container.info(data).exact_tiles == 2
+    for k in range(4):
+        less = [dict(parts) for parts in tiles]
+        del less[k][b"A"]
+        with pytest.raises(FormatError, match="3 tiles have an alpha section, expected 4"):
+            container.read_tiles(container.write(header, less))
+    with pytest.raises(FormatError, match="4 tiles have an alpha section, expected 0"):
+        container.read_tiles(container.write(replace(header, alpha=False), tiles))
+
+
+def test_a_tile_has_its_sections_once_and_in_their_order() -> None:
+    header = Header(1, 100, 20, 20, alpha=True)
+    alpha, tile = container.pack_section(b"A", b"1"), container.pack_section(b"T", b"2")
+    head = container.pack_header(header)
+    for wrong in (tile + alpha, alpha + alpha + tile, alpha + tile + tile, alpha, alpha * 2):
+        with pytest.raises(FormatError):
+            container.read_tiles(head + wrong)

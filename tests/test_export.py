@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 from npeg import latents  # noqa: E402
-from npeg.codec import _quantised as quantised  # noqa: E402
 from npeg.container import Header  # noqa: E402
+from npeg.encoder import _quantised as quantised  # noqa: E402
 from npeg.encoder_rule import TUNES, EncoderOptions  # noqa: E402
 from npeg.networks import Model  # noqa: E402
 from npeg.training.correction import corrected, visibility  # noqa: E402
@@ -233,7 +233,8 @@ def test_training_corrects_latents_as_the_encoder_does(
     pixels = np.ascontiguousarray(astronaut()[:128, 160:352])
     header = Header(1, level, 192, 128, tile_size=192)
     (first,), (tile,) = (
-        quantised(exported, pixels, header, EncoderOptions(effort, name)) for effort in (0, 1)
+        quantised(exported, pixels, header, EncoderOptions(effort, name), [None])
+        for effort in (0, 1)
     )
     moved = np.mean(first.symbols != tile.symbols)
     assert 0.002 < moved < 0.4

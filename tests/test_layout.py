@@ -9,7 +9,12 @@ PACKAGE = Path(__file__).parents[1] / "npeg"
 ORDER = [
     *(
         "errors",
+        "weights",
         "container",
+        "adaptive",
+        "planes",
+        "exact",
+        "transparency",
         "pixels",
         "entropy",
         "networks",
@@ -19,6 +24,8 @@ ORDER = [
         "residual_order",
         "residual",
         "residual_rule",
+        "decoder",
+        "encoder",
         "codec",
         "targets",
     ),

@@ -151,7 +151,7 @@ def test_bytes_and_psnr_rise_across_the_joint(photograph: NDArray[np.uint8]) -> 
 
 
 def test_photographs_at_lower_qualities_have_no_residual(photograph: NDArray[np.uint8]) -> None:
-    _, parts = container.read_parts(codec.encode_pixels(photograph, 130))
+    _, parts = container.read_tiles(codec.encode_pixels(photograph, 130))
     assert [list(tile) for tile in parts] == [[TILE]]
 
 
@@ -159,7 +159,7 @@ def test_text_is_better_with_a_residual_where_photographs_have_none() -> None:
     text = np.ascontiguousarray(data.text())[:128, :192]
     sharp = np.where(text > 100, 255, 0).astype(np.uint8)
     file, decoded = codec.encode_with_reconstruction(sharp, 150, PSNR)
-    assert RESIDUAL in container.read_parts(file)[1][0]
+    assert RESIDUAL in container.read_tiles(file)[1][0]
     assert targets.psnr_db(sharp, decoded) > 30
 
 

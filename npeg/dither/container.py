@@ -7,11 +7,12 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from ..container import CHANNELS, Section
+from ..container import Section
 from ..errors import FormatError, LimitError
 
 MAGIC = b"NPGD"
 VERSION = 1
+CHANNELS = {0: 1, 1: 3}
 TILE = 512  # positions of the code planes: a tile has at most so many rows and columns
 
 # magic, version, variant, planes, layout, width and height of 3 bytes, 2 reserved

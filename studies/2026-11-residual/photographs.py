@@ -33,7 +33,7 @@ def main(folder: Path, tune: str = "psnr", skip: str = "6") -> None:
         known = [psnr_db(x, jxl.decode(file)) for file in files]
         for level in LEVELS:
             data, found = codec.encode_with_reconstruction(x, level, EncoderOptions(tune=tune))
-            _, (parts,) = container.read_parts(data)
+            _, (parts,) = container.read_tiles(data)
             psnr, sizes = psnr_db(x, found), [len(parts.get(kind, b"")) for kind in (b"T", b"R")]
             rival = np.exp(np.interp(psnr, known, np.log([len(file) for file in files])))
             share = f"{len(data) / rival:.3f}" if known[0] <= psnr <= known[-1] else "-"

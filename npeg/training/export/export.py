@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from ...codec import symbols_of
 from ...container import LEVELS
+from ...encoder import symbols_of
 from ...encoder_rule import TUNES, Tune
 from ...entropy import (
     LOW_BITS,

@@ -1,0 +1,293 @@
+"""Pixels <-> payloads that give every pixel back: palettes, colour transforms, the best method.
+
+Enters: uint8 pixels, (H, W) or (H, W, 3). Leaves: a payload of section `E` or `A`, and the pixels.
+Does not know: tiles, files, networks.
+
+The encoder estimates what each method would cost, on parts of a large picture, and takes the best.
+
+Source: Malvar and Sullivan 2003, JVT-I014 (YCoCg-R).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import planes
+from .errors import FormatError
+from .planes import Ints, Method, Planes
+
+Pixels = NDArray[np.uint8]
+
+PLAIN, GREEN, YCOCG, PALETTE = range(4)  # the first byte of a payload
+MOST_COLOURS = 256
+MOST_GREYS = 16  # of a plane that has a palette
+LEAST_RUNS = 0.5  # share of pixels like their left neighbours, of greys that are no photograph
+LARGEST = 255  # sample
+SAMPLE = 192  # side of the parts of a large picture by which methods are compared
+FEWEST = 64  # pixels to fit a prediction to
+MOST = 1 << 16  # pixels that it is fitted to, about
+ROUNDS = 3  # of fitting, each with less weight for what is far off
+_LENGTH = struct.Struct("<H")
+
+
+def encode(pixels: Pixels) -> bytes:
+    """Return the payload of pixels, (H, W) or (H, W, 3) uint8."""
+    return min(_candidates(_stacked(pixels)), key=_Candidate.cost_bits).payload()
+
+
+def decode(payload: bytes, height: int, width: int, channels: int) -> Pixels:
+    """Return the pixels of a payload, (H, W) of one channel or (H, W, 3).
+
+    Raises:
+        FormatError: it holds no such pixels.
+    """
+    turned = height > width
+    shape = (channels, width, height) if turned else (channels, height, width)
+    stack = _read(payload, shape)
+    if stack.min() < 0 or stack.max() > LARGEST:
+        raise FormatError(f"exact payload has samples of {stack.min()}..{stack.max()}")
+    stack = (stack.swapaxes(1, 2) if turned else stack).astype(np.uint8)
+    return np.ascontiguousarray(stack[0] if channels == 1 else stack.transpose(1, 2, 0))
+
+
+def may_be_small(pixels: Pixels) -> bool:
+    """Tell what is worth a try where pixels may be lost: few colours, in runs if they are greys.
+
+    That a photograph has more than 256 colours is told at once.
+    """
+    stack = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    colours = _colours(stack)
+    if colours is None:
+        return False
+    neutral = (colours == colours[:, :1]).all()
+    if not neutral or len(colours) <= MOST_GREYS:
+        return True
+    greys = stack[0].ravel()
+    return bool(np.mean(greys[1:] == greys[:-1]) >= LEAST_RUNS)
+
+
+# --- the format ---
+
+
+def _read(payload: bytes, shape: tuple[int, int, int]) -> Planes:
+    """Return planes (C, H, W), not larger than asked for, whatever the payload holds."""
+    kind = payload[0] if payload else -1
+    if kind == PALETTE:
+        return _read_palette(payload, shape)
+    if kind not in ((PLAIN,) if shape[0] == 1 else (PLAIN, GREEN, YCOCG)):
+        raise FormatError(f"exact payload of {len(payload)} bytes starts with kind {kind}")
+    stack = planes.decode(payload[1:], shape, _bounds(kind, shape[0]))
+    return _BACK[kind](stack)
+
+
+def _read_palette(payload: bytes, shape: tuple[int, int, int]) -> Planes:
+    """Return planes whose pixels are indexes of colours."""
+    if len(payload) < 4:
+        raise FormatError(f"exact payload has {len(payload)} bytes, a palette has four or more")
+    count, (size,) = payload[1] + 1, _LENGTH.unpack_from(payload, 2)
+    head, body = payload[4 : 4 + size], payload[4 + size :]
+    if len(head) < size or size > count * shape[0]:
+        raise FormatError(f"exact payload has a palette of {size} bytes for {count} colours")
+    if size < count * shape[0]:
+        if head[0:1] == bytes([PALETTE]):
+            raise FormatError("exact payload has a palette in its palette")
+        colours = _read(head, (shape[0], 1, count))[:, 0]
+    else:
+        colours = np.frombuffer(head, np.uint8).reshape(count, shape[0]).T.astype(np.int32)
+    if count == 1 and body:
+        raise FormatError(f"exact payload of one colour has {len(body)} bytes more")
+    if count == 1:
+        return np.broadcast_to(colours[:, :, None], shape)
+    index = planes.decode(body, (1, *shape[1:]), _index_bounds(count))
+    return colours[:, index[0]]
+
+
+def _index_bounds(count: int) -> tuple[Ints, Ints]:
+    return np.zeros(1, np.int64), np.full(1, count - 1)
+
+
+def _bounds(kind: int, channels: int) -> tuple[Ints, Ints]:
+    """Return the lowest and the highest value of each plane."""
+    low = np.zeros(channels, np.int64)
+    if kind != PLAIN:
+        low[1:] = -LARGEST
+    return low, np.full(channels, LARGEST)
+
+
+def _to_green(rgb: Planes) -> Planes:
+    r, g, b = rgb
+    return np.stack([g, r - g, b - g])
+
+
+def _from_green(stack: Planes) -> Planes:
+    g, r, b = stack
+    return np.stack([r + g, g, b + g])
+
+
+def _to_ycocg(rgb: Planes) -> Planes:
+    r, g, b = rgb
+    co = r - b
+    middle = b + (co >> 1)
+    cg = g - middle
+    return np.stack([middle + (cg >> 1), co, cg])
+
+
+def _from_ycocg(stack: Planes) -> Planes:
+    y, co, cg = stack
+    middle = y - (cg >> 1)
+    b = middle - (co >> 1)
+    return np.stack([b + co, cg + middle, b])
+
+
+_FORTH = {PLAIN: lambda stack: stack, GREEN: _to_green, YCOCG: _to_ycocg}
+_BACK = {PLAIN: lambda stack: stack, GREEN: _from_green, YCOCG: _from_ycocg}
+
+
+# --- the encoder's choice ---
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One way to code a picture: what comes before its planes (C, H, W), and how they are coded."""
+
+    head: bytes
+    planes: Planes
+    bounds: tuple[Ints, Ints]
+    method: Method
+
+    def fitted(self) -> _Candidate:
+        """Return the same with a linear prediction."""
+        weights = np.stack([_fit(plane, self.method.matching) for plane in self.planes])
+        return self.coded_by(replace(self.method, weights=weights))
+
+    def coded_by(self, method: Method) -> _Candidate:
+        """Return the same planes, coded in another way."""
+        return replace(self, method=method)
+
+    def cost_bits(self) -> float:
+        """Return about the length in bits, by parts of a large picture."""
+        height, width = self.planes.shape[1:]
+        parts = [self.planes]
+        if height * width > 4 * SAMPLE**2:
+            places = _places(height), _places(width)
+            parts = [self.planes[:, rows, columns] for rows in places[0] for columns in places[1]]
+        share = height * width / sum(part[0].size for part in parts)
+        coded = [planes.size_bits(part, self.method, self.bounds) for part in parts]
+        return 8 * len(self.head) + share * sum(coded)
+
+    def payload(self) -> bytes:
+        """Return the payload."""
+        if (self.bounds[0] == self.bounds[1]).all():
+            return self.head
+        return self.head + planes.encode(self.planes, self.method, self.bounds)
+
+
+def _places(side: int) -> list[slice]:
+    """Return two parts of a side, or the whole of a short one."""
+    if side <= 2 * SAMPLE:
+        return [slice(0, side)]
+    return [slice(c - SAMPLE // 2, c + SAMPLE // 2) for c in (side * 3 // 10, side * 7 // 10)]
+
+
+def _stacked(pixels: Pixels) -> Planes:
+    """Return pixels as planes (C, H, W), turned so that they are no higher than wide."""
+    stack = (pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)).astype(np.int32)
+    return stack.swapaxes(1, 2) if stack.shape[1] > stack.shape[2] else stack
+
+
+def _candidates(stack: Planes) -> list[_Candidate]:
+    """Return the ways to code planes (C, H, W) that may be the best."""
+    colours, grey = _colours(stack), len(stack) == 1
+    if colours is not None and len(colours) == 1:
+        return [_indexed(stack, colours, direct=False)]
+    most = MOST_GREYS if grey else MOST_COLOURS
+    found, few = [], False
+    if colours is not None and len(colours) <= most:
+        found, few = [_indexed(stack, colours, direct) for direct in (True, False)], True
+    main = _transformed(stack, PLAIN if grey else GREEN)
+    found += [main, main.fitted()]
+    if few:
+        return found
+    found.append(main.coded_by(Method(guessing=False)).fitted())
+    for kind in (PLAIN,) if grey else (GREEN, YCOCG):
+        smooth = _transformed(stack, kind).coded_by(Method(matching=False, guessing=False))
+        found += [smooth, smooth.fitted()]
+    return found
+
+
+def _transformed(stack: Planes, kind: int) -> _Candidate:
+    return _Candidate(bytes([kind]), _FORTH[kind](stack), _bounds(kind, len(stack)), Method())
+
+
+def _indexed(stack: Planes, colours: Ints, direct: bool) -> _Candidate:
+    """Return planes as indexes of colours (n, C): by brightness, or the most frequent first."""
+    places = np.searchsorted(_codes(colours.T), _codes(stack))
+    if direct:
+        order = np.argsort(-np.bincount(places.ravel(), minlength=len(colours)), kind="stable")
+    else:
+        order = np.argsort(colours.sum(axis=1), kind="stable")
+    index = np.argsort(order)[places][None].astype(np.int32)
+    head = bytes([PALETTE, len(colours) - 1]) + _palette(colours[order])
+    return _Candidate(head, index, _index_bounds(len(colours)), Method(direct=direct))
+
+
+def _palette(colours: Ints) -> bytes:
+    """Return colours (n, C), as they are or, where that is shorter, coded as a picture."""
+    shortest = colours.astype(np.uint8).tobytes()
+    kind = PLAIN if colours.shape[1] == 1 else GREEN
+    method = Method(matching=False, guessing=False)
+    picture = _transformed(colours.T[:, None].astype(np.int32), kind).coded_by(method)
+    shortest = min(shortest, picture.payload(), key=len)
+    return _LENGTH.pack(len(shortest)) + shortest
+
+
+def _colours(stack: NDArray[Any]) -> Ints | None:
+    """Return the distinct colours of planes (C, H, W), (n, C), sorted; None: over 256."""
+    for part in (stack[:, ::37, ::11], stack):
+        codes = np.unique(_codes(part))
+        if len(codes) > MOST_COLOURS:
+            return None
+    return np.stack([codes >> 8 * k & 255 for k in reversed(range(len(stack)))], axis=1)
+
+
+def _codes(stack: NDArray[Any]) -> Ints:
+    """Return one number for each pixel of planes (C, ...)."""
+    code = stack[0].astype(np.int64)
+    for plane in stack[1:]:
+        code = code << 8 | plane
+    return code
+
+
+def _fit(plane: Planes, matching: bool) -> Ints:
+    """Return weights (8,) that predict a plane (H, W), or its pixels unlike all neighbours."""
+    unit = 1 << planes.WEIGHT_BITS
+    first = np.zeros(len(planes.LINEAR))
+    first[:2] = 0.5
+    near, pixels = _neighbours(plane, 1 + plane.size // MOST)
+    if matching:
+        other = (near[:4] != pixels).all(axis=0)
+        near, pixels = near[:, other], pixels[other]
+    share, weighted = first, near
+    ridge = np.eye(len(near)) * len(pixels) * 1e-3
+    for _ in range(ROUNDS if len(pixels) >= FEWEST else 0):
+        share = np.linalg.solve(weighted @ near.T + ridge, weighted @ pixels + ridge @ first)
+        weighted = near / np.maximum(1, abs(pixels - share @ near)) ** 0.7
+    found: Ints = np.rint(share * unit).clip(-32 * unit, 32 * unit).astype(np.int64)
+    return found
+
+
+def _neighbours(plane: Planes, step: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the neighbours (8, n) of some pixels within a plane, and the pixels (n,)."""
+    height, width = plane.shape
+    rows = np.arange(2, height, step)[:, None]
+    columns = np.arange(2, width - 2)[None]
+    found = []
+    for name in planes.LINEAR:
+        back, up = planes.NEIGHBOURS[name]
+        found.append(plane[rows - up, columns - back + 2 * up].ravel())
+    return np.array(found, np.float64), plane[rows, columns].ravel().astype(np.float64)
