@@ -182,6 +182,7 @@ def _with_residual(
         tried: whether a residual is tried whatever the networks leave.
     """
     bits = 8 * len(coded.parts[TILE])
+    least = 1.0 if tried else residual_rule.PAYS
     tried = tried or residual_rule.is_odd(wanted, known, code)
     alone = tried and residual_rule.has_edges(wanted)
     alone = alone or residual_rule.seems_alone(wanted, known, code, bits)
@@ -196,7 +197,8 @@ def _with_residual(
         found, behind, cost = residual_rule.choose(wanted, None, code)
         decoded = Decoded(residual=behind)
         ways += [(cost, Coded({TILE: b"", RESIDUAL: found}, decoded))] if found else []
-    return min(ways, key=lambda way: way[0])[1]
+    cost, best = min(ways, key=lambda way: way[0])
+    return best if EXACT in best.parts or cost < least * ways[0][0] else coded
 
 
 # --- by the networks ---

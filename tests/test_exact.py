@@ -151,7 +151,7 @@ def test_any_bytes_give_pixels_or_one_line(tail: bytes, kind: int, flags: int) -
 
 def test_a_few_bytes_cannot_keep_a_decoder_busy() -> None:
     payload = bytes([exact.PLAIN, 0, 0]) + (1 << 16).to_bytes(4, "little")
-    with pytest.raises(FormatError, match="1 lanes for"):
+    with pytest.raises(FormatError, match="1 lanes for|words are used up"):
         exact.decode(payload, 2048, 2048, 1)
 
 
