@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format fuzz clean
+.PHONY: demo test check format fuzz web node_modules clean
 
 demo: .venv/user
 	$(BIN)/python -m npeg.demo --out demo
@@ -24,6 +24,14 @@ format: .venv/dev
 
 fuzz: .venv/dev
 	$(BIN)/python tests/fuzz_decoder.py --minutes 10
+
+# The site for any web server, which is the npm package as well; docs/browser.md.
+web: .venv/user node_modules
+	$(BIN)/python -m npeg.web.build build/web
+
+# ONNX Runtime for browsers, 14 MB: for a site, for tests in node, and for `npeg serve` to decode in the page.
+node_modules:
+	cd npeg/web && npm install --ignore-scripts --no-audit --no-fund
 
 clean:
 	rm -rf .venv demo build *.egg-info
