@@ -199,12 +199,12 @@ function draw(picture, views, made, decoded) {
     view.detail = `${count(view.sizeBytes)} bytes${psnr}`;
   }
   if (viewer) {
-    viewer.replace(views);
+    viewer.replace([...views]);
   } else {
     const root = document.createElement("div");
     element("viewer").replaceChildren(root);
     const { width, height } = views[0];
-    viewer = new Viewer(root, [width, height], views, 0, views.length > 1 ? 1 : 0);
+    viewer = new Viewer(root, [width, height], [...views], 0, views.length > 1 ? 1 : 0);
   }
   drawTable(views);
   if (made) {

@@ -40,10 +40,11 @@ class Viewer {
         <div class="divider" tabindex="0" role="slider" aria-label="Divider"
           aria-valuemin="0" aria-valuemax="100"></div>
       </div>
-      <p class="hint faint">Drag the divider, or focus it and press <kbd>←</kbd> <kbd>→</kbd>.
+      <p class="hint faint"><span class="two">Drag the divider, or focus it and press
+          <kbd>←</kbd> <kbd>→</kbd>.</span>
         Scroll or press <kbd>+</kbd> <kbd>−</kbd> to zoom to single pixels, <kbd>0</kbd> to fit;
-        drag to move. <kbd>1</kbd>–<kbd class="last"></kbd> choose the right picture, with
-        <kbd>Shift</kbd> the left. Hold <kbd>Space</kbd> to swap the two.</p>`;
+        drag to move. <span class="two"><kbd>1</kbd>–<kbd class="last"></kbd> choose the right
+          picture, with <kbd>Shift</kbd> the left. Hold <kbd>Space</kbd> to swap the two.</span></p>`;
     const find = (selector) => root.querySelector(selector);
     this.root = root;
     this.stage = find(".stage");
