@@ -1,9 +1,9 @@
-"""Makes every picture and every number of how-it-works.md, from what scikit-image ships.
+"""Makes the pictures and numbers of how-it-works.md and binary-codes.md, from scikit-image.
 
 python docs/make_pictures.py        needs npeg[train,bench]; half a minute
 
-Writes PNG files and `numbers.tsv` beside itself.  The page quotes the numbers as they are there;
-`tests/test_docs.py` compares the two.
+Writes PNG files and `numbers.tsv` beside itself.  The pages quote the numbers as they are
+there; `tests/test_docs.py` compares the two.
 """
 
 import argparse

@@ -99,6 +99,11 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-e", "--effort", type=int, choices=(0, 1), help=text)
     text = "visual: smallest that looks as good; psnr: smallest at equal PSNR, to be measured by"
     parser.add_argument("--tune", choices=("visual", "psnr"), help=f"{text} (default visual)")
+    frames = parser.add_mutually_exclusive_group().add_argument
+    text = "of an animation or of several pages, take this one (default 1)"
+    frames("--frame", type=_frame, metavar="N", help=text)
+    text = "take all of them, each into a file of its own: NAME-1.npeg, NAME-2.npeg, ..."
+    frames("--all-frames", action="store_true", help=text)
     _add_strip(parser)
     _add_switches(parser)
 
@@ -192,6 +197,10 @@ def _score(text: str) -> float:
 
 def _threads(text: str) -> int:
     return _whole(text, MOST)
+
+
+def _frame(text: str) -> int:
+    return _whole(text, 1 << 20)
 
 
 def _count(text: str) -> int:

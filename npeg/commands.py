@@ -9,6 +9,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import sys
 import time
 import warnings
@@ -150,40 +151,76 @@ def _progress(total: int, quiet: bool) -> AbstractContextManager[Any]:
 
 
 def _encode(args: argparse.Namespace) -> int:
-    """Encode files."""
+    """Encode files; what concerns all of them is checked once, before."""
+    if args.codec == "dither" and args.quality is not None:
+        raise InputError("found a quality for dither, which has one rate: leave -q out")
+    if args.codec != "npeg":
+        for name in ("effort", "tune"):
+            if getattr(args, name) is not None:
+                raise InputError(f"found --{name} for {args.codec}, which has one: leave it out")
+        if args.ssimulacra2 is not None:
+            raise InputError(f"found a target for {args.codec}, which takes none")
     pictures = image_files.PICTURES
     refused = (*pictures, *UNREAD)
-    kind = Kind(pictures, ".npeg", records.job_text, outputs=NPEG, refused=refused, known=NPEG)
+    suffix = "-1.npeg" if args.all_frames else ".npeg"
+    kind = Kind(pictures, suffix, records.job_text, outputs=NPEG, refused=refused, known=NPEG)
     return _run(_encode_file, kind, args)
 
 
 def _encode_file(args: argparse.Namespace, job: Job) -> Record:
     start = time.perf_counter()
-    if args.codec == "dither" and args.quality is not None:
-        raise InputError("found a quality for dither, which has one rate: leave -q out")
-    if args.codec != "npeg" and args.effort is not None:
-        raise InputError(f"found an effort for {args.codec}, which has one: leave -e out")
-    if args.codec != "npeg" and args.tune is not None:
-        raise InputError(f"found a tune for {args.codec}, which has one: leave --tune out")
-    quality = 75.0 if args.quality is None else args.quality
-    effort = 1 if args.effort is None else args.effort
-    choices = {"bpp": args.bpp, "size": args.size, "psnr": args.psnr, "tune": args.tune or "visual"}
-    if args.codec != "npeg" and args.ssimulacra2 is not None:
-        raise InputError(f"found a target for {args.codec}, which takes none")
-    with (
-        files.open_source(job.source) as file,
-        image_files.open_image(file) as image,
-        _watched(any(choices[name] for name in ("bpp", "size", "psnr")), args),
-    ):
-        if args.ssimulacra2 is not None:
-            from .encoder_rule import EncoderOptions
-
-            options = EncoderOptions(effort, choices["tune"])
-            quality = _quality_of_score(image, args.ssimulacra2, options)
-        data = encode(image, quality, **choices, effort=effort, codec=args.codec, strip=args.strip)
+    with files.open_source(job.source) as file, image_files.open_image(file) as image:
+        if args.all_frames:
+            return _encode_frames(args, job, image, start)
+        if args.frame is not None:
+            image_files.seek(image, args.frame)
+        with _knowing_frames(args.frame is not None):
+            data = _encoded(args, image)
     _write(job, data, args)
     _warn_if_larger(job, len(data))
     return records.record(job, _read_header(data), len(data), start)
+
+
+def _encode_frames(args: argparse.Namespace, job: Job, image: Image, start: float) -> Record:
+    """Write each frame or page to a file of its own."""
+    if job.output == STREAM:
+        raise InputError("found - as the output of all frames, expected a name for their files")
+    outputs, sizes = [], []
+    for number in range(1, image_files.frames(image) + 1):
+        image_files.seek(image, number)
+        output = f"{re.sub(r'(-1)?[.]npeg$', '', job.output)}-{number}.npeg"
+        with _knowing_frames(True):
+            data = _encoded(args, image)
+        _write(job._replace(output=output), data, args)
+        outputs.append(output)
+        sizes.append(len(data))
+    record = records.record(job._replace(output=outputs[0]), _read_header(data), sum(sizes), start)
+    record["rate_bpp"] = round(record["rate_bpp"] / len(outputs), 6)
+    return record | {"outputs": outputs}
+
+
+def _encoded(args: argparse.Namespace, image: Image) -> bytes:
+    """Return the .npeg file of an opened image, by a command's arguments."""
+    quality = 75.0 if args.quality is None else args.quality
+    effort, tune = 1 if args.effort is None else args.effort, args.tune or "visual"
+    target = {name: getattr(args, name) for name in ("bpp", "size", "psnr")}
+    with _watched(any(target.values()), args):
+        if args.ssimulacra2 is not None:
+            from .encoder_rule import EncoderOptions
+
+            options = EncoderOptions(effort, tune)
+            quality = _quality_of_score(image, args.ssimulacra2, options)
+        more = {"codec": args.codec, "strip": args.strip}
+        return encode(image, quality, **target, effort=effort, tune=tune, **more)
+
+
+@contextmanager
+def _knowing_frames(chosen: bool) -> Iterator[None]:
+    """Do not warn of frames that are left out where the user has chosen."""
+    with warnings.catch_warnings():
+        if chosen:
+            warnings.filterwarnings("ignore", message="one of .* frames is stored")
+        yield
 
 
 def _decode_file(args: argparse.Namespace, job: Job) -> Record:

@@ -51,6 +51,28 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
         raise InputError(f"found a damaged image: {error}") from error
 
 
+def frames(image: Image) -> int:
+    """Return how many frames or pages an opened image has."""
+    return int(getattr(image, "n_frames", 1))
+
+
+def seek(image: Image, number: int) -> None:
+    """Turn an opened image to one of its frames or pages, from 1 on.
+
+    Raises:
+        InputError: there is no such frame, or it is damaged.
+    """
+    count = frames(image)
+    if number > count:
+        raise InputError(
+            f"found {count} frame{'s' if count > 1 else ''}, expected {number} or more"
+        )
+    try:
+        image.seek(number - 1)
+    except Exception as error:  # Pillow's plugins raise almost anything
+        raise InputError(f"found a damaged image, frame {number}: {error}") from error
+
+
 def image_format(output: str) -> str:
     """Return Pillow's name of the image format that an output's extension asks for."""
     import PIL.Image

@@ -41,8 +41,10 @@ def record(job: Job, header: AnyHeader, size_bytes: int, start: float) -> Record
 
 def job_text(record: Record) -> str:
     """Return the line of an encoded or decoded file."""
+    outputs = record.get("outputs", [record["output"]])
+    more = f" ... {outputs[-1]}" if outputs[1:] else ""
     return (
-        f"{record['input']} -> {record['output']}  {_size_text(record['size_bytes'])}  "
+        f"{record['input']} -> {record['output']}{more}  {_size_text(record['size_bytes'])}  "
         f"{record['rate_bpp']:.2f} bpp  quality {record['quality']:g}  {record['seconds']:.2f} s"
     )
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The weights of dither8. IMAGES and VAL are folders of photographs; Ctrl-C stops, the same command
-# goes on. LOG.md says how far the shipped ones came. To go on from a finished run's weights:
+# goes on. docs/log/2026-11.md says how far the shipped ones came. To go on from a finished run's weights:
 #   RESUME="--resume old/checkpoint.pt" OUT=longer sh recipes/train-dither8.sh
 set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}"

@@ -2,7 +2,7 @@
 # Model 8, the visual tune: from model 7's flat weights with quantisation widths that adapt, trained for
 # what people see; then all of it in 8 bits, falling to rate 0 (docs/decisions, 51 to 55).
 #   IMAGES=photos/ VAL=other-photos/ OUT=run/ recipes/train-eighth.sh
-# IMAGES and VAL are folders of photographs (LOG.md says which were used), OUT is one for what is trained.
+# IMAGES and VAL are folders of photographs (MODEL_CARD.md says which were used), OUT is one for what is trained.
 # Each command can be stopped, and goes on when it is run again. Two processes of one thread each, as shipped on
 # two cores with AVX512_BF16 in 2 hours; with other processors set CONVOLUTIONS to --winograd or to "".
 # As shipped the flat part had the loss of commit 1070c1c and the rest that of b3b0c1f: shares of squared error,

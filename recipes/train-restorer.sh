@@ -1,10 +1,10 @@
 #!/bin/sh
-# The restorer (LOG.md): a flat part that is lengthened until it is long enough, then a decay from it
+# The restorer (docs/log/2026-11.md): a flat part that is lengthened until it is long enough, then a decay from it
 # (--steps and --decay) and the export.
 #   sh recipes/train-restorer.sh TRAIN VAL OUT
 # Begun with 3, 2, 3 pairs, deepened to 6, 2, 3 by npeg.training.steps.reshape. The shipped weights' last part, on two cores
 # without AVX-512: FROM=recipes/restorer-flat.safetensors RATE=3.3e-4 SEED=21 STEPS=1450 DECAY=1450
-# CONVOLUTIONS=--winograd (STEPS and DECAY were lowered three times while it ran, see LOG.md).
+# CONVOLUTIONS=--winograd (STEPS and DECAY were lowered three times while it ran, see the log).
 set -eu
 train=${1:?give the folder of training images}
 val=${2:?give the folder of photographs to validate on}

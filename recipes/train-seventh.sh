@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Model 7: the long run's flat part after model 6, at a lower rate and with the adaptive filter in it; then
 # its decay in 8 bits, and last the synthesis alone, on latents as the encoder codes them (docs/decisions, 47 and 48).
-# IMAGES and VAL are folders of photographs (LOG.md says which were used), OUT is one for what is
+# IMAGES and VAL are folders of photographs (MODEL_CARD.md says which were used), OUT is one for what is
 # trained. Each command can be stopped, and goes on when it is run again.
-# As shipped (two cores with AVX512_BF16); steps and hours: LOG.md. The flat part began from step 17,946 of
+# As shipped (two cores with AVX512_BF16); steps and hours: docs/log/2026-11.md. The flat part began from step 17,946 of
 # model 6's decay with a fitted filter; what is kept here is its step 24,650, where val hardly fell any more.
 set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}" "${OUT:?folder}"

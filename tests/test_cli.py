@@ -42,7 +42,7 @@ def test_less_effort_writes_another_file(run, png, photo, photo_npeg):
     assert Path("small.npeg").stat().st_size <= 1500
     done = run("encode", png, "--codec", "dither", "-e", 0, "-o", "d.npeg")
     assert (done.status, done.err.count("\n")) == (1, 1)
-    assert "found an effort for dither, which has one: leave -e out" in done.err
+    assert "found --effort for dither, which has one: leave it out" in done.err
 
 
 def test_each_tune_writes_a_file_of_its_own(run, png, photo, photo_npeg):
@@ -53,7 +53,7 @@ def test_each_tune_writes_a_file_of_its_own(run, png, photo, photo_npeg):
     assert Path("small.npeg").stat().st_size <= 1500
     done = run("encode", png, "--codec", "dither", "--tune", "psnr", "-o", "d.npeg")
     assert (done.status, done.err.count("\n")) == (1, 1)
-    assert "found a tune for dither, which has one: leave --tune out" in done.err
+    assert "found --tune for dither, which has one: leave it out" in done.err
     assert not Path("d.npeg").exists()
 
 

@@ -10,6 +10,7 @@ from ..networks import FOLDER
 from ..sessions import once_a_process, open_session
 from ..threads import thread_count
 from .contract import Pixels, blend
+from .jpeg_cells import restrained
 from .tiling import by_tiles
 
 WEIGHTS = FOLDER / "restorer"
@@ -31,8 +32,9 @@ def restorer(image: Pixels, strength: float) -> Pixels:
 
     Returns
     -------
-    uint8 array like `image`. Failure look: texture that looked like an artefact is smoothed;
-    of a clean original it takes away a little.
+    uint8 array like `image`: of a JPEG within the cells that it was quantised in, of other
+    pictures as `jpeg_cells.restrained` says. Failure look: texture that looked like an artefact
+    is smoothed.
     """
     session = _session(thread_count())
 
@@ -42,7 +44,9 @@ def restorer(image: Pixels, strength: float) -> Pixels:
         estimate = found if part.ndim == 3 else found.mean(axis=2)
         return np.clip(estimate + 0.5, 0, 255).astype(np.uint8)
 
-    restored = by_tiles(image, run, TILE, halo=HALO, multiple=MULTIPLE, inside=True)
+    restored = restrained(
+        image, by_tiles(image, run, TILE, halo=HALO, multiple=MULTIPLE, inside=True)
+    )
     return restored if strength == 1 else blend(image, restored, strength)
 
 
