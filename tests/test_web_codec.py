@@ -13,6 +13,7 @@ import npeg
 from npeg import codec, container, latents, metadata_sections, networks, tiles
 from npeg.encoder_rule import EncoderOptions
 from npeg.metadata_sections import Metadata, Text
+from npeg.web import has_runtime
 
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "web"
@@ -30,8 +31,8 @@ METADATA = Metadata(
 def node():
     if not shutil.which("node"):
         pytest.skip("apt-get install nodejs")
-    if not (ROOT / "npeg/web/node_modules/onnxruntime-web").exists():
-        pytest.skip("make node_modules")
+    if not has_runtime():
+        pytest.skip("make runtime")
 
     def run(*args):
         done = subprocess.run(["node", *map(str, args)], capture_output=True, text=True)

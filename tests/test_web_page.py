@@ -211,7 +211,7 @@ def choose(browser, i):
 def shown(request, browser, server):
     """The page, with each of the two engines; nothing may be written to its console."""
     if request.param == "browser" and not has_runtime():
-        pytest.skip("make node_modules")
+        pytest.skip("make runtime")
     browser.get(server.url + ("?browser" if request.param == "browser" else ""))
     wait(browser, f"{ROWS}.length === 1 && document.querySelector('#viewer img')")
     yield browser
@@ -275,7 +275,7 @@ def test_every_control_has_a_name(shown):
 def built(tmp_path_factory, photo, photo_npeg):
     """A site on a plain server, which says nothing of threads; its address."""
     if not has_runtime():
-        pytest.skip("make node_modules")
+        pytest.skip("make runtime")
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 

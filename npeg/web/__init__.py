@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RUNTIME = HERE / "node_modules" / "onnxruntime-web" / "dist"  # as `make node_modules` puts it there
+RUNTIME = HERE / "ort"  # as `make runtime` puts it there
 RUNTIME_FILES = (
     "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",

@@ -18,7 +18,7 @@ def build(folder: Path) -> int:
         InputError: onnxruntime-web is not there.
     """
     if not has_runtime():
-        raise InputError("onnxruntime-web is not there: make node_modules")
+        raise InputError("onnxruntime-web is not there: make runtime")
     size_bytes = 0
     for name, source in site().items():
         target = folder / name

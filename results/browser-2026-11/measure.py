@@ -2,14 +2,14 @@
 
     python results/browser-2026-11/measure.py
 
-Needs `make node_modules`, Chromium and its driver. Rounds alternate between the contestants, and
-each one's shortest time counts, after a first run that opens the networks: other programs on the
-machine can only make a time longer.
+Needs `make runtime`, Chromium and its driver, and Linux. Rounds alternate between the contestants
+after a first run that opens the networks. Beside the time on the clock there is that of the
+processor, which other programs on the machine hardly change: divided by the threads, it is what
+an idle machine would take at best.
 """
 
 import os
 import shutil
-import statistics
 import threading
 import time
 from functools import partial
@@ -25,7 +25,7 @@ import npeg
 from npeg.web.build import build
 from npeg.web.server import HEADERS
 
-ROUNDS = 7
+ROUNDS = 3
 OUT = Path(__file__).with_name("times.tsv")
 TASKS = {
     "decode": "await npeg.decode(bytes)",
@@ -80,23 +80,42 @@ def open_page(folder: Path, threads: bool) -> webdriver.Chrome:
     return browser
 
 
-def seconds_in(browser: webdriver.Chrome, task: str) -> float:
-    """Return how long a task takes in a browser's page."""
+def cpu_seconds(browser: webdriver.Chrome) -> float:
+    """Return the processor's time of a browser's processes so far."""
+    parents, ticks = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        parents[int(path.parent.name)] = int(fields[1])
+        ticks[int(path.parent.name)] = int(fields[11]) + int(fields[12])
+    mine = {browser.service.process.pid}
+    while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
+        mine |= more
+    return sum(ticks.get(pid, 0) for pid in mine) / os.sysconf("SC_CLK_TCK")
+
+
+def seconds_in(browser: webdriver.Chrome, task: str) -> tuple[float, float]:
+    """Return how long a task takes in a browser's page, and how much of the processor."""
+    before = cpu_seconds(browser)
     found = browser.execute_async_script(RUN, TASKS[task])
     if not isinstance(found, float | int):
         raise RuntimeError(found)
-    return found
+    return found, cpu_seconds(browser) - before
 
 
-def seconds_in_python(threads: str, task: str, pixels: np.ndarray, file: bytes) -> float:
-    """Return how long a task takes in this process."""
+def seconds_in_python(
+    threads: str, task: str, pixels: np.ndarray, file: bytes
+) -> tuple[float, float]:
+    """Return how long a task takes in this process, and how much of the processor."""
     os.environ["NPEG_THREADS"] = threads
-    start = time.perf_counter()
+    start, before = time.perf_counter(), time.process_time()
     if task == "decode":
         npeg.decode(file)
     else:
         npeg.encode(pixels, 75, effort=int(task[-1]))
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - before
 
 
 def main() -> None:
@@ -116,20 +135,20 @@ def main() -> None:
             "Python, 1 thread": partial(seconds_in_python, "1", pixels=pixels, file=file),
             f"Python, {cores} threads": partial(seconds_in_python, cores, pixels=pixels, file=file),
         }
-        rows = ["task\twho\tfirst_s\tshortest_s\tmedian_s\trounds"]
+        rows = ["task\twho\tfirst_s\tshortest_s\tcpu_s\trounds"]
         for task in TASKS:
-            times: dict[str, list[float]] = {who: [] for who in contestants}
+            times: dict[str, list[tuple[float, float]]] = {who: [] for who in contestants}
             for _ in range(ROUNDS + 1):
                 for who, measure in contestants.items():
                     times[who].append(measure(task=task))
-            for who, (first, *others) in times.items():
-                found = (first, min(others), statistics.median(others))
-                cells = [task, who, *(f"{value:.3f}" for value in found), str(ROUNDS)]
+            for who, ((first, _), *others) in times.items():
+                found = (first, *map(min, zip(*others, strict=True)))
+                cells = [task, who, *(f"{value:.2f}" for value in found), str(ROUNDS)]
                 rows.append("\t".join(cells))
                 print(rows[-1], flush=True)
+        OUT.write_text("\n".join(rows) + "\n")
         one.quit()
         all_.quit()
-    OUT.write_text("\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 
-import * as ort from "../../npeg/web/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
+import * as ort from "../../npeg/web/ort/ort.wasm.min.mjs";
 import { Models } from "../../npeg/web/codec/networks.js";
 
 const ROOT = new URL("../../", import.meta.url);
