@@ -362,6 +362,7 @@ def _info_file(args: argparse.Namespace, job: Job) -> Record:
         "quality": found.header.quality,
         "tiles": found.header.tiles,
         "sections": [vars(section) for section in found.sections],
+        "residual_bytes": sum(s.size_bytes for s in found.sections if s.type == "R"),
         "metadata": list(found.metadata),
     }
 

@@ -24,12 +24,17 @@ METADATA = frozenset((b"i", b"e", b"x", b"p", b"d", b"c", b"k"))  # each at most
 MAX_METADATA = 1 << 22  # bytes that one of these sections may have
 MOST_METADATA = 1 << 23  # that all of them may have together
 
-# magic, version, model, level, layout, width and height of 3 bytes, tile units, reserved
+# magic, version, model, level, layout, width and height of 3 bytes, tile units, networks' level + 1
 _FIELDS = struct.Struct("<4sBBBB3s3sBB")
 _CRC = struct.Struct("<I")
 _SECTION = struct.Struct("<cII")  # type, length, CRC-32 of type, length and payload
 HEADER_SIZE = _FIELDS.size + _CRC.size
 TILE = b"T"
+RESIDUAL = b"R"
+TILE_PARTS = (TILE, RESIDUAL)
+"""Types of a tile's sections, in their order; the first begins a tile, the others may be there."""
+
+Parts = dict[bytes, bytes]  # the sections of one tile: type to payload
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,17 @@ class Header:
     tile_size: int = 1024
     version: int = VERSION
     neutral: bool = False  # of 3 channels that are equal everywhere
+    networks: int | None = None  # the networks' level where it is not the file's
+
+    @property
+    def networks_level(self) -> int:
+        """The level of the networks, 0..200."""
+        return self.level if self.networks is None else self.networks
+
+    @property
+    def planes(self) -> int:
+        """How many channels are decoded: one where all are equal."""
+        return 1 if self.neutral else self.channels
 
     @property
     def quality(self) -> float:
@@ -107,7 +123,7 @@ def pack_header(header: Header) -> bytes:
         header.width.to_bytes(3, "little"),
         header.height.to_bytes(3, "little"),
         header.tile_size // TILE_UNIT,
-        0,
+        0 if header.networks is None else header.networks + 1,
     )
     return fields + _CRC.pack(zlib.crc32(fields))
 
@@ -129,15 +145,19 @@ def read_header(data: bytes) -> Header:
     if len(data) < HEADER_SIZE:
         raise FormatError(f"truncated: {len(data)} bytes, the header alone has {HEADER_SIZE}")
     fields = data[: _FIELDS.size]
-    _, version, model_id, level, layout, *sides, units, reserved = _FIELDS.unpack(fields)
+    _, version, model_id, level, layout, *sides, units, networks = _FIELDS.unpack(fields)
     width, height = (int.from_bytes(side, "little") for side in sides)
     (crc,) = _CRC.unpack_from(data, _FIELDS.size)
     if crc != zlib.crc32(fields):
         raise FormatError(f"header is damaged: CRC-32 {zlib.crc32(fields):08x}, written {crc:08x}")
     if level >= LEVELS:
         raise FormatError(f"quality byte is {level}, at most {LEVELS - 1} is defined")
-    if layout & 15 not in (*CHANNELS, NEUTRAL) or layout >> 4 not in BIT_DEPTHS or reserved:
-        raise FormatError(f"layout {layout:02x} and reserved byte {reserved:02x} are not defined")
+    if (
+        layout & 15 not in (*CHANNELS, NEUTRAL)
+        or layout >> 4 not in BIT_DEPTHS
+        or networks > LEVELS
+    ):
+        raise FormatError(f"layout {layout:02x} and byte 15 {networks:02x} are not defined")
     if not (width and height and 1 <= units <= MAX_TILE_UNITS):
         raise FormatError(f"image of {width}x{height} pixels in tiles of {units * TILE_UNIT}")
     check_size(width, height)
@@ -151,6 +171,7 @@ def read_header(data: bytes) -> Header:
         tile_size=units * TILE_UNIT,
         version=version,
         neutral=layout & 15 == NEUTRAL,
+        networks=networks - 1 if networks else None,
     )
 
 
@@ -189,17 +210,37 @@ def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
     header = read_header(data)
     sections = list(_sections(data))
     for kind, _ in sections:
-        if kind != TILE and not kind.islower():
+        if kind not in TILE_PARTS and not kind.islower():
             raise FormatError(
                 f"section type {chr(kind[0])!r} is not known and needed for the pixels"
             )
     _check_metadata(sections)
-    tiles = [i for i, (kind, _) in enumerate(sections) if kind == TILE]
-    if len(tiles) != header.tiles:
-        raise FormatError(f"truncated: {len(tiles)} of {header.tiles} tiles are there")
-    if tiles[-1] != len(sections) - 1:
+    tiles = len(_tile_parts(sections))
+    if tiles != header.tiles:
+        raise FormatError(f"truncated: {tiles} of {header.tiles} tiles are there")
+    if sections[-1][0] not in TILE_PARTS:
         raise FormatError("sections follow the last tile, which ends a file")
     return header, sections
+
+
+def _tile_parts(sections: list[tuple[bytes, bytes]]) -> list[Parts]:
+    """Return the sections of each tile.
+
+    Raises:
+        FormatError: one is there twice, out of order, or before the first tile.
+    """
+    tiles: list[Parts] = []
+    rank = len(TILE_PARTS)
+    for kind, payload in sections:
+        if kind not in TILE_PARTS:
+            continue
+        before, rank = rank, TILE_PARTS.index(kind)
+        if rank == 0:
+            tiles.append({})
+        elif not tiles or rank <= before:
+            raise FormatError(f"section {chr(kind[0])!r} is there twice or not behind its tile's")
+        tiles[-1][kind] = payload
+    return tiles
 
 
 def _check_metadata(sections: list[tuple[bytes, bytes]]) -> None:
@@ -239,15 +280,27 @@ def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
     return header, found
 
 
-def read_tiles(data: bytes) -> tuple[Header, list[bytes]]:
-    """Return the header and the payload of each tile in raster order."""
+def read_parts(data: bytes) -> tuple[Header, list[Parts]]:
+    """Return the header and the sections of each tile in raster order."""
     header, sections = read_sections(data)
-    return header, [payload for kind, payload in sections if kind == TILE]
+    return header, _tile_parts(sections)
+
+
+def read_tiles(data: bytes) -> tuple[Header, list[bytes]]:
+    """Return the header and the networks' payload of each tile in raster order."""
+    header, tiles = read_parts(data)
+    return header, [parts[TILE] for parts in tiles]
+
+
+def write_parts(header: Header, tiles: list[Parts]) -> bytes:
+    """Return a whole file of the sections of each tile."""
+    packed = (pack_section(k, parts[k]) for parts in tiles for k in TILE_PARTS if k in parts)
+    return pack_header(header) + b"".join(packed)
 
 
 def write(header: Header, tiles: list[bytes]) -> bytes:
-    """Return a whole file."""
-    return pack_header(header) + b"".join(pack_section(TILE, payload) for payload in tiles)
+    """Return a whole file of the networks' payloads."""
+    return write_parts(header, [{TILE: payload} for payload in tiles])
 
 
 def info(data: bytes) -> Info:

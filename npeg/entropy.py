@@ -144,7 +144,10 @@ def entropy_bits(symbols: ArrayLike, indexes: ArrayLike, tables: Tables) -> floa
 
 
 def encode(
-    groups: Sequence[tuple[ArrayLike, ArrayLike]], tables: Tables, lanes: int | None = None
+    groups: Sequence[tuple[ArrayLike, ArrayLike]],
+    tables: Tables,
+    lanes: int | None = None,
+    fewest: int = 1,
 ) -> bytes:
     """Code groups of symbols so that `Decoder` returns them in the same order.
 
@@ -152,6 +155,7 @@ def encode(
         0..T-1; a group may be empty.
     lanes: a power of two in 1..1024; None weighs decoding time against size. More are faster and
         cost about half a byte each.
+    fewest: lanes that are taken at least where the number is chosen, a power of two.
     Returns the payload.
     Raises InputError if an argument breaks these rules.
     """
@@ -160,7 +164,7 @@ def encode(
     coded = [_tokenize(*_check_group(*group, tables), tables) for group in groups]
     rows, raw = [rows for rows, _ in coded], [raw for _, raw in coded]
     if lanes is None:
-        lanes = _choose_lanes(rows, raw, tables)
+        lanes = max(_choose_lanes(rows, raw, tables), fewest)
     if lanes not in [1 << k for k in range(MAX_LANES.bit_length())]:
         raise InputError(f"lanes is {lanes}, expected a power of two in 1..{MAX_LANES}")
     if max(map(len, rows)) > lanes * MAX_STEPS:
@@ -205,6 +209,11 @@ class Decoder:
         extra = rans.split(self._take_bits(4 * lanes), np.full(lanes, 4))
         low = rans.split(self._take_bits(int((WORD_BITS + extra).sum())), WORD_BITS + extra)
         self._states = ((LOWEST_STATE << extra) + low).astype("<i8")
+
+    @property
+    def lanes(self) -> int:
+        """Return how many lanes the payload has."""
+        return len(self._states)
 
     def decode(self, indexes: ArrayLike, *, last: bool = False) -> NDArray[np.int32]:
         """Return the next group of symbols.

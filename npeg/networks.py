@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from . import weights
 from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
@@ -75,7 +76,9 @@ class Model:
 
     @cached_property
     def _entropy(self) -> dict[str, NDArray[Any]]:
-        with np.load(self.folder / "entropy.npz", allow_pickle=False) as arrays:
+        with np.load(
+            weights.open_arrays(self.folder / "entropy.npz"), allow_pickle=False
+        ) as arrays:
             return dict(arrays)
 
     @cached_property
@@ -97,6 +100,11 @@ class Model:
     def hyper_latents(self) -> int:
         """Z, the number of hyper-latent channels."""
         return int(self._entropy["index_z"].shape[1])
+
+    @property
+    def latents(self) -> int:
+        """M, the number of latent channels."""
+        return int(self._entropy["offset_y"].shape[1])
 
     def index_z(self, level: int) -> NDArray[np.int32]:
         """Return the table index of each hyper-latent channel, (Z,)."""

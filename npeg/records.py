@@ -62,6 +62,8 @@ def info_text(record: Record) -> str:
     tiles = f"{record['tiles']} tile{'s' if record['tiles'] > 1 else ''}"
     planes, number = record.get("planes"), record.get("variant_id", record.get("model_id"))
     model = f"dither variant {number}, {planes} planes" if planes else f"model {number}"
+    if record["residual_bytes"]:
+        model += f"  residual {_size_text(record['residual_bytes'])}"
     return (
         f"{record['input']}  {record['width']}x{record['height']} "
         f"{'RGB' if record['channels'] == 3 else 'grey'}  {_size_text(record['size_bytes'])}  "

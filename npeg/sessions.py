@@ -19,6 +19,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from . import weights
+
 LARGE = 1 << 20  # pixels of an image after which memory is given back
 TINY_PIXELS = 64  # side of what networks of images take at least
 
@@ -29,13 +31,13 @@ _caches: list[Callable[[], None]] = []
 
 
 def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """Return a session that runs the graph of an ONNX file on the CPU."""
+    """Return a session that runs the graph of an ONNX file on the CPU; see `weights.read`."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     # spinning threads of several sessions would fight over the cores
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(weights.read(path), options, providers=["CPUExecutionProvider"])
     _sessions.add(session)
     return session
 

@@ -86,13 +86,13 @@ def synthesise(model: Model, latents: list[Float], header: Header) -> Pixels:
     """
     y_hat, tiles = _joined(latents, header), tiles_of(header)
     if header.height * header.width <= AT_ONCE:
-        return model.synthesis(y_hat, header.level)[: header.height, : header.width]
+        return model.synthesis(y_hat, header.networks_level)[: header.height, : header.width]
     rgb = np.empty((header.height, header.width, 3), np.uint8)
     for tile in tiles:
         top, left = max(tile.top - REACH, 0), max(tile.left - REACH, 0)
         rows = slice(top // LATENT, -(-(tile.bottom + REACH) // LATENT))
         columns = slice(left // LATENT, -(-(tile.right + REACH) // LATENT))
-        window = model.synthesis(y_hat[:, rows, columns], header.level)
+        window = model.synthesis(y_hat[:, rows, columns], header.networks_level)
         rgb[tile.pixels] = window[
             tile.top - top : tile.bottom - top, tile.left - left : tile.right - left
         ]

@@ -56,7 +56,7 @@ def test_the_header_is_these_bytes() -> None:
         (6, 201, "quality byte is 201, at most 200 is defined"),
         (7, 3, "layout 03"),
         (7, 0x11, "layout 11"),
-        (15, 1, "reserved byte 01"),
+        (15, 202, "byte 15 ca"),
         (14, 0, "in tiles of 0"),
         (14, 33, "in tiles of 2112"),
         (8, 0, "image of 0x63"),

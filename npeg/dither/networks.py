@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from .. import weights
 from ..networks import FOLDER
 from ..sessions import once_a_process, open_session
 from ..threads import thread_count
@@ -40,7 +41,9 @@ class Model:
     @cached_property
     def context(self) -> Weights:
         """The weights of the bits' probabilities."""
-        with np.load(self.folder / "context.npz", allow_pickle=False) as arrays:
+        with np.load(
+            weights.open_arrays(self.folder / "context.npz"), allow_pickle=False
+        ) as arrays:
             return Weights(**{field.name: arrays[field.name] for field in fields(Weights)})
 
     def encode(self, pixels: Pixels) -> Pixels:

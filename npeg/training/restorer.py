@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..bench.metrics.luma import studio_luma
+from ..weights import write_sums
 from . import loop
 from .checkpoint import read_state
 from .data import Pixels, draw_sample
@@ -367,3 +368,4 @@ def export(checkpoint: Path, folder: Path, images: list[Pixels]) -> None:
     path = folder / "restorer.onnx"
     graph = RestorerGraph(model.eval().requires_grad_(False))
     write_graph(graph, {"pixels": pixels}, ["estimate"], path, half=True)
+    write_sums(folder)

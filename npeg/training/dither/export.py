@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ...dither.context import Weights
 from ...errors import InputError
 from ...teaching.network import Autoencoder
+from ...weights import write_sums
 from ..data import Pixels, load_images
 from ..export.export import write_graph
 from . import context_fit
@@ -115,5 +116,6 @@ def export(codec: str, checkpoint: Path, folder: Path, images: Path, most: int) 
     write_graph(encoder, {"pixels": pixels}, ["bits"], partial / "encoder.onnx", half=True)
     halves = encoder(pixels)
     write_graph(decoder, {"halves": halves}, ["pixels"], partial / "decoder.onnx", half=True)
+    write_sums(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

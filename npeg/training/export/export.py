@@ -34,6 +34,7 @@ from ...entropy import (
 )
 from ...networks import Model
 from ...threads import thread_count
+from ...weights import write_sums
 from .. import correction
 from ..codec import PAD
 from ..data import Pixels, draw_batch
@@ -343,11 +344,13 @@ def export(
     prior = model_probabilities(codec)
     t = levels_to_t(knots)
     write_entropy(codec, prior, 0, t, partial)
+    write_sums(partial)
     model = Model(partial, thread_count())
     counts = token_histogram(model, images, qualities, tune)
     probabilities = fit_tables(prior, counts)
     first_coded = int(np.argmax(probabilities[:, 0] < SKIPPED_ZERO_PROBABILITY))
     write_entropy(codec, probabilities, first_coded, t, partial)
+    write_sums(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 

@@ -1,0 +1,154 @@
+"""How the encoder chooses what is behind the networks: whether, how fine, and which symbols.
+
+Enters: a tile's pixels, what the networks decode, the level. Leaves: a residual, or none. The one
+home of what no decoder knows of residuals; chosen in studies/2026-11-residual.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import entropy
+from .residual import GREY, Residual, best_shifts, coded_symbols, forward, grouped, pack, step_of
+from .residual import tables as residual_tables
+from .residual_order import TABLES
+
+BIT = 0.14  # squared steps that a bit is worth: 0.12 by theory, as D = step^2 / 12
+ROUND_UP = 0.67  # from which a first guess is the larger number
+ODD_STEPS = 1.5  # steps from which an error of a sample is more than what networks leave of photos
+ODD_SHARE = 1 / 2000  # of such samples
+EDGE = 96  # levels between neighbours that photographs hardly have
+EDGE_SHARE = 1 / 250
+FLAT_SHARE = 0.6  # of neighbours that are equal
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which level of the networks and which step belong to each level of the file.
+
+    Between the levels given both are interpolated, the step by its code. From `first` on a residual
+    is tried of every image; below only where the networks err as they do not on photographs.
+    """
+
+    levels: tuple[int, ...]
+    networks: tuple[int, ...]
+    codes: tuple[int, ...]
+    first: int
+
+    def networks_level(self, level: int) -> int:
+        """Return the level of the networks."""
+        if level < self.first:
+            return level
+        return round(float(np.interp(level, self.levels, self.networks)))
+
+    def step_code(self, level: int) -> int:
+        """Return the code of the residual's step."""
+        return round(float(np.interp(level, self.levels, self.codes)))
+
+
+SCHEDULES = {
+    "psnr": Schedule((0, 160, 182, 200), (0, 160, 200, 200), (66, 35, 26, 16), first=160),
+    "visual": Schedule(
+        (0, 150, 168, 182, 200), (0, 150, 168, 182, 200), (70, 40, 33, 26, 14), first=168
+    ),
+}
+
+
+def is_odd(wanted: Pixels, decoded: Pixels, code: int) -> bool:
+    """Tell whether networks err on an image as they do not on photographs."""
+    limit = ODD_STEPS * step_of(code)
+    if limit > 255:
+        return False
+    error = np.abs(wanted[::2].astype(np.int16) - decoded[::2])
+    return bool((error > limit).mean() > ODD_SHARE)
+
+
+def has_edges(pixels: Pixels) -> bool:
+    """Tell whether neighbours differ, or are equal, more often than in photographs."""
+    steps = np.abs(np.diff(pixels[::4].astype(np.int16), axis=1))
+    flat = (steps == 0).sum() > FLAT_SHARE * steps.size
+    return bool(flat or (steps > EDGE).sum() > EDGE_SHARE * steps.size)
+
+
+def choose(wanted: Pixels, decoded: Pixels | None, code: int) -> tuple[bytes, Residual, float]:
+    """Return a payload, what it says, and what it costs: its bits and the error it leaves.
+
+    Args:
+        wanted: the tile's pixels, (H, W, C).
+        decoded: what the networks make of them; None for a residual that is all there is.
+        code: of the steps of all planes.
+    """
+    alone = decoded is None
+    difference = wanted.astype(np.int16) - (GREY if decoded is None else decoded)
+    coefficients = forward(difference)
+    residual = _quantise(coefficients, code, alone)
+    left = coefficients / step_of(code) - residual.symbols
+    if not residual.symbols.any():
+        return b"", residual, float(np.square(left).sum()) / BIT
+    payload = pack(residual)
+    return payload, residual, float(np.square(left).sum()) / BIT + 8 * len(payload)
+
+
+def cost_without(wanted: Pixels, decoded: Pixels, code: int) -> float:
+    """Return what the error of the networks costs in bits where there is no residual."""
+    error = wanted.astype(np.int32) - decoded
+    return float(np.square(error).sum()) / (BIT * step_of(code) ** 2)
+
+
+def seems_alone(wanted: Pixels, decoded: Pixels, code: int, payload_bits: float) -> bool:
+    """Tell, by some of the blocks, whether a residual alone might be the shorter."""
+    rows = [slice(y, y + 8) for y in range(0, len(wanted), 32)]
+    some, known = (np.concatenate([image[r] for r in rows]) for image in (wanted, decoded))
+    alone = _rough_bits(some.astype(np.int16) - GREY, code, alone=True)
+    behind = _rough_bits(some.astype(np.int16) - known, code)
+    return alone < 1.1 * (behind + payload_bits * len(some) / len(wanted))
+
+
+def _rough_bits(difference: NDArray[np.int16], code: int, alone: bool = False) -> float:
+    """Return about how many bits a difference (H, W, C) takes, alone or behind the networks."""
+    steps = forward(difference) / step_of(code)
+    if alone:
+        steps[:, 0, 0] = np.diff(steps[:, 0, 0], axis=2, prepend=0)
+    return float(np.log2(1 + np.square(steps)).sum())
+
+
+def _quantise(coefficients: NDArray[np.float64], code: int, alone: bool) -> Residual:
+    """Choose symbols by rate and distortion: rounded, one less, or 0."""
+    x = coefficients / step_of(code)
+    size = np.abs(x)
+    first = np.copysign(np.floor(size + 1 - ROUND_UP), x).astype(np.int32)
+    if alone:
+        first[:, 0, 0] = np.rint(x[:, 0, 0])
+    codes = (code,) * len(x)
+    places = np.flatnonzero(size > 0.5)
+    row = _tables_of(coded_symbols(Residual(first, codes, alone))).ravel()[places]
+    symbols = np.zeros(x.shape, np.int32)
+    symbols.ravel()[places] = np.copysign(_cheapest(size.ravel()[places], row), x.ravel()[places])
+    if alone:
+        symbols[:, 0, 0] = first[:, 0, 0]
+    return Residual(symbols, codes, alone)
+
+
+def _cheapest(size: NDArray[np.float64], row: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the magnitudes of sizes (n,) in steps that cost least under tables (n,)."""
+    bits = BIT * residual_tables().token_bits
+    near = np.minimum(np.rint(size), entropy.MAX_MAGNITUDE).astype(np.int64)
+    best, least = near, np.full(len(near), np.inf)
+    for tried in (near, np.maximum(near - 1, 0), np.zeros_like(near)):
+        cost = np.square(size - tried) + bits[row, entropy.TOKEN_OF_MAGNITUDE[tried]]
+        best, least = np.where(cost < least, tried, best), np.minimum(cost, least)
+    return best
+
+
+def _tables_of(symbols: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Return the table of each symbol (C, 8, 8, h, w), flat in its last two axes."""
+    groups = grouped(symbols)
+    shifts = best_shifts(groups, len(symbols))
+    rows = np.zeros((*symbols.shape[:3], symbols.shape[3] * symbols.shape[4]), np.uint8)
+    for (plane, u, v, blocks, index), _ in groups:
+        shifted = (index + shifts[plane, u[0] + v[0]]).clip(0, TABLES - 1)
+        rows[plane, u[:, None], v[:, None], blocks] = shifted
+    return rows
