@@ -48,12 +48,32 @@ def crafted(tile: bytes, kind: bytes = b"") -> bytes:
     return metadata_sections.insert(data, kind and container.pack_section(kind, b"\1\2"), 20)
 
 
+def mixed(photo, flat) -> bytes:
+    """A file of two tiles; in the second the networks have no say."""
+    tiled, parts = EncoderOptions(tile_size=64), []
+    for pixels in (photo, flat):
+        data = codec.encode_pixels(np.ascontiguousarray(pixels[:64, :64]), 120, tiled)
+        parts += container.read_parts(data)[1]
+    header = container.Header(model_id=8, level=120, width=128, height=64, tile_size=64)
+    return container.write_parts(header, parts)
+
+
 def files(photo) -> dict[str, bytes]:
     """Files of every kind, sound and damaged, by name."""
     grey = photo.mean(axis=2).astype(np.uint8)
     tiled = EncoderOptions(tile_size=64)
     packed = metadata_sections.pack(METADATA)
+    flat = np.full((70, 90, 3), (30, 90, 200), np.uint8)
+    flat[20:40, 30:60] = 255, 200, 0
+    rng = np.random.default_rng(5)
     found = {
+        "residual": npeg.encode(photo, 95),
+        "residual-grey": npeg.encode(grey, 95, tune="psnr"),
+        "residual-tiles": codec.encode_pixels(photo, 190, tiled),
+        "alone": npeg.encode(flat, 75),
+        "alone-grey": npeg.encode(flat[..., 0], 90),
+        "alone-noise": npeg.encode(rng.integers(0, 256, (33, 41, 3)).astype(np.uint8), 100),
+        "mixed": mixed(photo, flat),
         "grey": npeg.encode(grey, 60),
         "neutral": npeg.encode(np.repeat(grey[..., None], 3, axis=2), 40),
         "psnr": npeg.encode(photo[:50, :70], 95, tune="psnr"),
@@ -65,9 +85,14 @@ def files(photo) -> dict[str, bytes]:
         "unknown": crafted(bytes(20), b"Q"),
         "bad-metadata": crafted(bytes(20), b"x"),
     }
+    header, (behind,) = container.read_parts(found["residual-grey"])
+    for i in range(30):  # with sound checksums, so that the entropy decoder meets the damage
+        damaged = bytearray(behind[container.RESIDUAL])
+        damaged[i if i < 4 else rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+        parts = behind | {container.RESIDUAL: bytes(damaged)}
+        found[f"damaged-residual-{i}"] = container.write_parts(header, [parts])
     payload = container.read_tiles(npeg.encode(photo[:40, :40], 50))[1][0]
-    rng = np.random.default_rng(5)
-    for i in range(60):  # with sound checksums, so that the entropy decoder meets the damage
+    for i in range(60):
         damaged = bytearray(payload)
         for at in rng.integers(0, len(payload), 1 + i % 3):
             damaged[at] ^= 1 << rng.integers(8)
@@ -80,7 +105,10 @@ def digest(data: bytes) -> str:
     header, payloads = container.read_tiles(data)
     model, found = networks.load(header.model_id), sha256()
     for payload, tile in zip(payloads, tiles.tiles_of(header), strict=True):
-        z_hat, symbols, _ = latents.read(model, payload, tile.latent_shape(), header.level)
+        if not payload:
+            continue
+        shape, level = tile.latent_shape(), header.networks_level
+        z_hat, symbols, _ = latents.read(model, payload, shape, level)
         found.update(z_hat.astype("<i4").tobytes() + symbols.astype("<i4").tobytes())
     return found.hexdigest()
 

@@ -17,7 +17,7 @@ RUNTIME_FILES = (
 )
 PAGE = ("*.html", "*.js", "*.css", "*.json", "*.d.ts", "codec/*.js")
 SHARED = ("page.css", "viewer.js")  # with the pages of the bench
-MODELS = ("seventh", "eighth")
+MODELS = ("seventh", "eighth", "residual")
 
 
 def site() -> dict[str, Path]:

@@ -24,6 +24,8 @@ export interface Info {
   /** Twice the quality, 0 to 200. */
   level: number;
   quality: number;
+  /** That of the networks; a residual does the rest. */
+  networksLevel: number;
   width: number;
   height: number;
   channels: 1 | 3;

@@ -10,7 +10,7 @@ import { readdir, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
 import { decodePixels, encodePixels } from "../../npeg/web/codec/codec.js";
-import { readSections, TILE } from "../../npeg/web/codec/container.js";
+import { readSections, TILE, tileParts } from "../../npeg/web/codec/container.js";
 import { NpegError } from "../../npeg/web/codec/errors.js";
 import * as latents from "../../npeg/web/codec/latents.js";
 import * as metadata from "../../npeg/web/codec/metadata_sections.js";
@@ -24,11 +24,12 @@ const out = (name, data) => writeFile(new URL(name, folder), data);
 async function digest(data) {
   const { header, sections } = readSections(data);
   const model = await models.get(header.modelId);
-  const payloads = sections.filter(({ type }) => type === TILE);
+  const parts = tileParts(sections);
   const hash = createHash("sha256");
   for (const [i, tile] of tilesOf(header).entries()) {
-    const shape = latentShape(tile);
-    const { zHat, symbols } = await latents.read(model, payloads[i].payload, shape, header.level);
+    if (!parts[i][TILE].length) continue;
+    const [payload, level] = [parts[i][TILE], header.networksLevel];
+    const { zHat, symbols } = await latents.read(model, payload, latentShape(tile), level);
     for (const { data } of [zHat, symbols]) hash.update(new Uint8Array(Int32Array.from(data).buffer));
   }
   return hash.digest("hex");

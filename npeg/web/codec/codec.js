@@ -8,17 +8,29 @@
  *     tiles.analyse: pixels to latents           latents.read: payloads to symbols
  *     latents.quantise, correct: to symbols      latents.dequantise: symbols to latents
  *     latents.code: symbols to payloads          tiles.synthesise: latents to pixels
- *     container.write: a file                    toChannels: grey, neutral or RGB
+ *     container.write: a file                    residual.unpack, add: what the networks left
+ *
+ * The encoder writes no residuals: at the highest qualities its files are less exact than Python's.
  *
  * @typedef {import("./networks.js").Planes} Planes
  * @typedef {(share: number) => Promise<void>} Step called with the share that is done; it may
  *   throw in order to stop the work
  */
 
-import { checkSize, LEVELS, readSections, TILE, VERSION, write } from "./container.js";
+import {
+  checkSize,
+  LEVELS,
+  readSections,
+  RESIDUAL,
+  TILE,
+  tileParts,
+  VERSION,
+  write,
+} from "./container.js";
 import { tuneOf } from "./encoder_rule.js";
-import { InputError } from "./errors.js";
+import { FormatError, InputError } from "./errors.js";
 import * as latents from "./latents.js";
+import * as residual from "./residual.js";
 import { analyse, latentShape, LATENT, padded, synthesise, tilesOf, usualSide } from "./tiles.js";
 
 /**
@@ -33,16 +45,61 @@ import { analyse, latentShape, LATENT, padded, synthesise, tilesOf, usualSide } 
 export async function decodePixels(models, data, step = async () => {}) {
   const { header, sections } = readSections(data);
   const model = await models.get(header.modelId);
-  const payloads = sections.filter(({ type }) => type === TILE).map(({ payload }) => payload);
+  const parts = tileParts(sections);
   const tiles = tilesOf(header);
   const counted = countedSteps(step, 2 * tiles.length);
   const yHats = [];
   for (const [i, tile] of tiles.entries()) {
-    const { zHat, symbols } = await latents.read(model, payloads[i], latentShape(tile), header.level);
-    yHats.push(await latents.dequantise(model, zHat, symbols, header.level));
+    yHats.push(await readLatents(model, header, parts[i], latentShape(tile)));
     await counted();
   }
-  return toChannels(await synthesise(model, yHats, header, counted), header);
+  const residuals = [];
+  for (const [i, tile] of tiles.entries()) {
+    residuals.push(await readResidual(models, header, parts[i], tile));
+  }
+  const planes = await fromNetworks(model, header, yHats, counted);
+  tiles.forEach((tile, i) => residuals[i] && residual.add(planes, tile, residuals[i]));
+  return header.neutral ? tripled(planes) : planes;
+}
+
+/** Return a tile's latents (M, h, w); null of one in which the networks have no say. */
+async function readLatents(model, { networksLevel }, parts, shape) {
+  if (!parts[TILE].length) return null;
+  const { zHat, symbols } = await latents.read(model, parts[TILE], shape, networksLevel);
+  return latents.dequantise(model, zHat, symbols, networksLevel);
+}
+
+/** Return what is behind the networks in a tile, null where that is nothing. */
+async function readResidual(models, header, parts, tile) {
+  const alone = !parts[TILE].length;
+  if (parts[RESIDUAL]) {
+    const size = [tile.bottom - tile.top, tile.right - tile.left];
+    const tables = await models.residualTables();
+    return residual.unpack(parts[RESIDUAL], tables, size, planesOf(header), alone);
+  }
+  if (alone) throw new FormatError("tile has an empty payload and no residual");
+  return null;
+}
+
+/** Return what the networks make of the latents of each tile, (H, W, C), C = 1 or 3. */
+async function fromNetworks(model, header, yHats, step) {
+  const { width, height } = header;
+  const channels = planesOf(header);
+  if (yHats.every((yHat) => !yHat)) {
+    return { data: new Uint8Array(height * width * channels), shape: [height, width, channels] };
+  }
+  const known = tilesOf(header).map((tile, i) => yHats[i] ?? zeros([model.latents, ...latentShape(tile)]));
+  const rgb = await synthesise(model, known, header, step);
+  return channels === 3 ? rgb : meanOf(rgb);
+}
+
+/** Return how many channels are decoded: one where all are equal. */
+function planesOf({ neutral, channels }) {
+  return neutral ? 1 : channels;
+}
+
+function zeros(shape) {
+  return { data: new Float32Array(shape.reduce((a, b) => a * b)), shape };
 }
 
 /**
@@ -110,10 +167,12 @@ function headerFor({ data, shape }, quality, tune) {
     throw new InputError(`pixels are ${data.length} in ${shape}, expected (H, W, 1) or (H, W, 3)`);
   }
   checkSize(width, height);
+  const level = Math.min(Math.round(2 * quality), LEVELS - 1);
   return {
     version: VERSION,
     modelId: tune.modelId,
-    level: Math.min(Math.round(2 * quality), LEVELS - 1),
+    level,
+    networksLevel: level,
     width,
     height,
     channels,
@@ -131,17 +190,15 @@ function isNeutral(data) {
   return true;
 }
 
-/** Return what RGB (H, W, 3) from the synthesis is in the file's channels. */
-function toChannels(rgb, header) {
-  if (header.channels === 3 && !header.neutral) return rgb;
+/** Return the mean of the channels of (H, W, 3), (H, W, 1). */
+function meanOf(rgb) {
   const [height, width] = rgb.shape;
   const data = new Uint8Array(height * width);
   for (let i = 0; i < data.length; i++) {
     const sum = rgb.data[3 * i] + rgb.data[3 * i + 1] + rgb.data[3 * i + 2];
     data[i] = Math.floor((sum + 1) / 3); // rounded
   }
-  const grey = { data, shape: [height, width, 1] };
-  return header.neutral ? tripled(grey) : grey;
+  return { data, shape: [height, width, 1] };
 }
 
 /** Repeat the channel of (H, W, 1) three times. */

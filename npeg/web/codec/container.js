@@ -3,8 +3,9 @@
  *
  * Bytes enter, checked fields and payloads leave; this module knows no pixels and no networks.
  *
- * @typedef {{version: number, modelId: number, level: number, width: number, height: number,
- *   channels: number, neutral: boolean, bitDepth: number, tileSize: number}} Header
+ * @typedef {{version: number, modelId: number, level: number, networksLevel: number,
+ *   width: number, height: number, channels: number, neutral: boolean, bitDepth: number,
+ *   tileSize: number}} Header
  * @typedef {{type: string, payload: Uint8Array}} Section
  */
 
@@ -21,6 +22,7 @@ export const MAX_METADATA = 2 ** 22; // bytes that one of these sections may hav
 export const MOST_METADATA = 2 ** 23; // that all of them may have together
 export const HEADER_SIZE = 20;
 export const TILE = "T";
+export const RESIDUAL = "R";
 
 const MAGIC = "NPEG";
 const DITHER_MAGIC = "NPGD";
@@ -28,7 +30,7 @@ const SECTION_SIZE = 9; // type, length, CRC-32
 const GREY = 0;
 const RGB = 1;
 const NEUTRAL = 2; // RGB whose channels are equal everywhere, coded as grey
-const NEEDED = new Set([TILE]); // types that this decoder knows of those that pixels need
+const TILE_PARTS = TILE + RESIDUAL; // a tile's sections in order: the first begins it
 
 const hex = (number, digits = 8) => number.toString(16).padStart(digits, "0");
 const ascii = (bytes) => String.fromCharCode(...bytes);
@@ -58,12 +60,12 @@ export function readHeader(data) {
   const [level, layout] = [data[6], data[7]];
   const width = fields.getUint16(8, true) + 65536 * data[10];
   const height = fields.getUint16(11, true) + 65536 * data[13];
-  const [units, reserved] = [data[14], data[15]];
+  const [units, networks] = [data[14], data[15]];
   if (level >= LEVELS) {
     throw new FormatError(`quality byte is ${level}, at most ${LEVELS - 1} is defined`);
   }
-  if (layout > NEUTRAL || reserved) {
-    const found = `layout ${hex(layout, 2)} and reserved byte ${hex(reserved, 2)}`;
+  if (layout > NEUTRAL || networks > LEVELS) {
+    const found = `layout ${hex(layout, 2)} and byte 15 ${hex(networks, 2)}`;
     throw new FormatError(`${found} are not defined`);
   }
   if (!width || !height || units < 1 || units > MAX_TILE_UNITS) {
@@ -74,6 +76,7 @@ export function readHeader(data) {
     version: data[4],
     modelId: data[5],
     level,
+    networksLevel: networks ? networks - 1 : level,
     width,
     height,
     channels: layout === GREY ? 1 : 3,
@@ -143,21 +146,44 @@ export function readSections(data) {
   const header = readHeader(data);
   const sections = sectionsOf(data);
   for (const { type } of sections) {
-    if (!NEEDED.has(type) && !/^[a-z]$/.test(type)) {
+    if (!TILE_PARTS.includes(type) && !/^[a-z]$/.test(type)) {
       throw new FormatError(`section type '${type}' is not known and needed for the pixels`);
     }
   }
   checkMetadata(sections);
-  const tiles = sections.filter(({ type }) => type === TILE).length;
+  const tiles = tileParts(sections).length;
   const rows = Math.ceil(header.height / header.tileSize);
   const expected = rows * Math.ceil(header.width / header.tileSize);
   if (tiles !== expected) {
     throw new FormatError(`truncated: ${tiles} of ${expected} tiles are there`);
   }
-  if (sections.at(-1).type !== TILE) {
+  if (!TILE_PARTS.includes(sections.at(-1).type)) {
     throw new FormatError("sections follow the last tile, which ends a file");
   }
   return { header, sections };
+}
+
+/**
+ * Return the sections of each tile, type to payload, in raster order.
+ * @param {Section[]} sections
+ * @returns {Record<string, Uint8Array>[]}
+ * @throws {FormatError} one is there twice, out of order, or before the first tile
+ */
+export function tileParts(sections) {
+  const tiles = [];
+  let rank = TILE_PARTS.length;
+  for (const { type, payload } of sections) {
+    if (!TILE_PARTS.includes(type)) continue;
+    const before = rank;
+    rank = TILE_PARTS.indexOf(type);
+    if (rank === 0) {
+      tiles.push({});
+    } else if (!tiles.length || rank <= before) {
+      throw new FormatError(`section '${type}' is there twice or not behind its tile's`);
+    }
+    tiles.at(-1)[type] = payload;
+  }
+  return tiles;
 }
 
 /** Throw FormatError for metadata that is there twice or larger than it may be. */
@@ -189,6 +215,7 @@ export function packHeader(header) {
   fields.setUint16(11, header.height & 65535, true);
   data[13] = header.height >> 16;
   data[14] = header.tileSize / TILE_UNIT;
+  data[15] = header.networksLevel === header.level ? 0 : header.networksLevel + 1;
   fields.setUint32(16, crc32(data.subarray(0, 16)), true);
   return data;
 }

@@ -15,7 +15,7 @@ const ESCAPE_BITS = 6;
 const WORD_BITS = 16;
 const MAX_LANES = 1 << 10;
 const STEPS = 1024; // the fewest symbols of a long payload a lane
-const MAX_STEPS = 1 << 15; // the most: bounds what a few bytes can make a decoder do
+export const MAX_STEPS = 1 << 15; // the most: bounds what a few bytes can make a decoder do
 
 /** Low bits of each token, (60,). */
 const LOW_BITS = Uint8Array.from({ length: TOKENS }, (_, t) => (t < 16 ? 0 : 2 + ((t - 16) >> 2)));

@@ -43,6 +43,14 @@ export class Models {
     }
     return once(this.opened, id, () => Model.open(this.ort, this.read, MODELS[id]));
   }
+
+  /** Return the probability tables of residuals, a promise. */
+  residualTables() {
+    return once(this.opened, "residual", async () => {
+      const { tables } = await readNpz(await this.read("residual/tables.npz"));
+      return new Tables(tables.data);
+    });
+  }
 }
 
 /** Return the promise of a key, made once; one that fails is made again the next time. */
@@ -70,6 +78,7 @@ export class Model {
     this.tables = new Tables(entropy.tables.data);
     this.firstCoded = entropy.first_coded.data[0]; // lower table indexes: the symbol is 0, uncoded
     this.hyperLatents = entropy.index_z.shape[1]; // Z
+    this.latents = entropy.offset_y.shape[1]; // M
   }
 
   /** Return the table index of each hyper-latent channel, (Z,). */

@@ -75,7 +75,7 @@ export async function analyse(model, rgb, tile, level) {
  * @returns {Promise<Planes>} (H, W, 3)
  */
 export async function synthesise(model, latents, header, step) {
-  const { width, height, level } = header;
+  const { width, height, networksLevel: level } = header;
   const yHat = joined(latents, header);
   const whole = { top: 0, bottom: height, left: 0, right: width };
   const rgb = { data: new Uint8Array(3 * width * height), shape: [height, width, 3] };
