@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import npeg
 from npeg import codec, container, latents, metadata_sections, networks, tiles
@@ -142,6 +143,12 @@ def test_it_decodes_as_python_does(node, photo, tmp_path):
         assert found["shape"][:2] == list(expected.shape[:2])
         assert np.abs(pixels.astype(int) - expected).max() <= 1, name
         assert found["metadata"] == told(expected_metadata), name
+        with Image.open(tmp_path / f"{name}.png") as png:
+            np.testing.assert_array_equal(np.asarray(png), pixels)
+            assert png.info.get("icc_profile", b"") == expected_metadata.icc_profile
+            assert png.info.get("exif", b"")[6:] == expected_metadata.exif
+            if expected_metadata.dpi:
+                np.testing.assert_allclose(png.info["dpi"], expected_metadata.dpi, rtol=1e-3)
     assert refused > 20
 
 

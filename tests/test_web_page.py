@@ -161,6 +161,10 @@ def test_every_file_of_the_site_is_there():
     assert all(path.is_file() for path in found.values())
 
 
+def test_the_package_for_npm_has_the_version_of_the_one_for_python():
+    assert json.loads((HERE / "package.json").read_text())["version"] == npeg.__version__
+
+
 def test_the_page_names_no_other_site():
     for name, path in site().items():
         if not name.startswith(("ort/", "models/")):

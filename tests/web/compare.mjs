@@ -2,7 +2,7 @@
  * Decode and encode what a folder of cases holds, for tests/test_web_codec.py.
  *
  * node compare.mjs FOLDER: each NAME.npeg gives NAME.json (digest of its symbols, shape, metadata,
- * or an error) and NAME.decoded (its pixels); each NAME.rgb, HxWxC in its name, gives NAME.encoded.
+ * or an error), NAME.decoded (its pixels) and NAME.png; each NAME.rgb, HxWxC in its name, gives NAME.encoded.
  */
 
 import { createHash } from "node:crypto";
@@ -14,6 +14,7 @@ import { readSections, TILE, tileParts } from "../../npeg/web/codec/container.js
 import { NpegError } from "../../npeg/web/codec/errors.js";
 import * as latents from "../../npeg/web/codec/latents.js";
 import * as metadata from "../../npeg/web/codec/metadata_sections.js";
+import { encodePng } from "../../npeg/web/codec/png.js";
 import { latentShape, tilesOf } from "../../npeg/web/codec/tiles.js";
 import { bytesOf, models } from "./models.mjs";
 
@@ -38,8 +39,10 @@ async function digest(data) {
 async function describe(data, name) {
   try {
     const found = await metadata.read(data);
-    const { data: pixels, shape } = await decodePixels(models, data);
+    const decoded = await decodePixels(models, data);
+    const { data: pixels, shape } = decoded;
     await out(`${name}.decoded`, pixels);
+    await out(`${name}.png`, await encodePng(decoded, found));
     const told = Object.entries(found).map(([field, value]) => [field, plain(value)]);
     return { shape, symbols: await digest(data), metadata: Object.fromEntries(told) };
   } catch (error) {
