@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format fuzz clean
+.PHONY: demo test check format fuzz web runtime clean
 
 demo: .venv/user
 	$(BIN)/python -m npeg.demo --out demo
@@ -24,6 +24,17 @@ format: .venv/dev
 
 fuzz: .venv/dev
 	$(BIN)/python tests/fuzz_decoder.py --minutes 10
+
+# The site for any web server, which is the npm package as well; docs/browser.md.
+web: .venv/user runtime
+	$(BIN)/python -m npeg.web.build build/web
+
+# ONNX Runtime for browsers, 14 MB: for a site, for tests in node, and for `npeg serve` to decode in the page.
+runtime:
+	npm install --prefix build/npm --ignore-scripts --no-audit --no-fund onnxruntime-web@1.30.0
+	mkdir -p npeg/web/ort
+	cd build/npm/node_modules/onnxruntime-web/dist && cp ort.wasm.min.mjs ort-wasm-simd-threaded.mjs \
+		ort-wasm-simd-threaded.wasm $(CURDIR)/npeg/web/ort
 
 clean:
 	rm -rf .venv demo build *.egg-info

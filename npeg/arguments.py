@@ -42,6 +42,14 @@ EXAMPLES = {
   npeg info photo.npeg
   npeg info archive/ --json
 """,
+    "view": """
+  npeg view photo.npeg                     beside any other picture, zoomed to pixels
+  npeg view photo.npeg photo.jpg
+""",
+    "serve": """
+  npeg serve                               a page that encodes, decodes and compares
+  npeg serve holiday/ --no-browser --port 8000
+""",
     "enhance": """
   npeg enhance photo.jpg                   photo.enhanced.png, restored
   npeg enhance photo.jpg -m NAME -o other.png

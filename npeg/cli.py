@@ -12,6 +12,7 @@ from functools import partial
 
 from . import __version__, arguments, commands, files, records
 from .errors import NpegError
+from .web import options
 
 EXTRAS = {  # subcommand -> (help, cheap module with add_arguments(parser) and run(args) -> int)
     "train": ("train networks on folders of images", "npeg.training.options_train"),
@@ -24,6 +25,11 @@ COMMANDS: dict[str, tuple[str, Add]] = {
     "decode": (".npeg files to images", arguments.add_decode),
     "info": ("what .npeg files say of themselves", arguments.add_info),
     "enhance": ("restore images, or make them look better", arguments.add_enhance),
+}
+
+PAGES: dict[str, tuple[str, Add]] = {
+    "view": ("show .npeg files and other pictures in a browser", options.add_view),
+    "serve": ("serve npeg's page for this machine, and a folder's pictures", options.add_serve),
 }
 
 
@@ -82,6 +88,11 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         arguments.dress(command, name)
         add_arguments(command)
         command.set_defaults(run=commands.run, parser=command)
+    for name, (text, add_arguments) in PAGES.items():
+        page = subparsers.add_parser(name, help=text, description=text)
+        arguments.dress(page, name)
+        add_arguments(page)
+        page.set_defaults(run=options.run, parser=page)
     named = next((arg for arg in argv if not arg.startswith("-")), "")
     for name, (text, module_name) in EXTRAS.items():
         if not _exists(module_name):

@@ -289,7 +289,7 @@ class Decoder:
         used = 2 * self._words_read + -(-self._bits_read // 8)
         if used != len(self._payload):
             raise FormatError(f"payload has {len(self._payload)} bytes, its symbols take {used}")
-        if self._hidden.any() or self._take_bits(-self._bits_read % 8).any():
+        if self._take_bits(len(self._hidden) + -self._bits_read % 8).any():
             raise FormatError("payload has a 1 among its padding bits, expected zeros")
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -416,3 +417,16 @@ def test_too_few_lanes_for_the_symbols_are_refused_at_once(tables: Tables) -> No
 def test_many_symbols_that_cost_nothing_have_the_lanes_they_need(tables: Tables) -> None:
     zeros = np.zeros(200_000, int)
     assert len(assert_round_trip([(zeros, zeros)], tables)) < 200
+
+
+def test_padding_bits_must_be_zero_also_where_the_states_have_bits_left() -> None:
+    row = np.zeros(61, int)
+    row[[0, 1, 60]] = 8000, 100, 92
+    tables, symbols = Tables(row[None]), np.array([1, 0, 0])
+    payload = encode([(symbols, np.zeros(3, int))], tables, lanes=1)
+    for bit in range(8 * len(payload)):
+        damaged = bytearray(payload)
+        damaged[bit >> 3] ^= 1 << (bit & 7)
+        with suppress(FormatError):
+            found = Decoder(bytes(damaged), tables).decode(np.zeros(3, int), last=True)
+            assert (found != symbols).any(), bit

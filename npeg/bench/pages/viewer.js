@@ -40,10 +40,11 @@ class Viewer {
         <div class="divider" tabindex="0" role="slider" aria-label="Divider"
           aria-valuemin="0" aria-valuemax="100"></div>
       </div>
-      <p class="hint faint">Drag the divider, or focus it and press <kbd>←</kbd> <kbd>→</kbd>.
+      <p class="hint faint"><span class="two">Drag the divider, or focus it and press
+          <kbd>←</kbd> <kbd>→</kbd>.</span>
         Scroll or press <kbd>+</kbd> <kbd>−</kbd> to zoom to single pixels, <kbd>0</kbd> to fit;
-        drag to move. <kbd>1</kbd>–<kbd>${this.views.length}</kbd> choose the right picture, with
-        <kbd>Shift</kbd> the left. Hold <kbd>Space</kbd> to swap the two.</p>`;
+        drag to move. <span class="two"><kbd>1</kbd>–<kbd class="last"></kbd> choose the right
+          picture, with <kbd>Shift</kbd> the left. Hold <kbd>Space</kbd> to swap the two.</span></p>`;
     const find = (selector) => root.querySelector(selector);
     this.root = root;
     this.stage = find(".stage");
@@ -51,8 +52,8 @@ class Viewer {
     this.output = find("output");
     this.layers = { left: find(".layer.left"), right: find(".layer.right") };
     this.selects = { left: find(".choose-left"), right: find(".choose-right") };
+    this.fillSelects();
     for (const side of ["left", "right"]) {
-      this.views.forEach((view, i) => this.selects[side].add(new Option(view.label, i)));
       this.selects[side].onchange = (event) => this.choose(side, Number(event.target.value));
     }
     find(".in").onclick = () => this.zoom(this.scale * 2);
@@ -78,6 +79,27 @@ class Viewer {
   }
 
   // --- what is shown ---
+
+  // Show other views of the same picture, in the places of those that there are.
+  replace(views) {
+    const labels = (list) => list.map((view) => view.label).join("\n");
+    const isSame = labels(views) === labels(this.views);
+    this.views = views;
+    if (!isSame) this.fillSelects();
+    this.show();
+  }
+
+  fillSelects() {
+    const last = this.views.length - 1;
+    this.root.classList.toggle("single", !last);
+    this.root.querySelector("kbd.last").textContent = last + 1;
+    for (const side of ["left", "right"]) {
+      this.chosen[side] = Math.min(this.chosen[side], last);
+      const options = this.views.map((view, i) => new Option(view.label, i));
+      this.selects[side].replaceChildren(...options);
+      this.selects[side].value = this.chosen[side];
+    }
+  }
 
   choose(side, index) {
     this.chosen[side] = index;

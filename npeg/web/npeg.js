@@ -1,0 +1,120 @@
+/**
+ * npeg in the browser: pictures to .npeg files and back, in a worker.
+ *
+ *     import { decode, encode } from "./npeg.js";
+ *     canvas.getContext("2d").putImageData(await decode(bytes), 0, 0);
+ *
+ * The types of all of it are in index.d.ts.
+ */
+
+import * as errors from "./codec/errors.js";
+import { readHeader } from "./codec/container.js";
+import { read as readMetadata } from "./codec/metadata_sections.js";
+
+export const { NpegError, FormatError, LimitError, InputError } = errors;
+
+const jobs = new Map(); // id -> {resolve, reject, onProgress}
+let worker = null;
+let ids = 0;
+
+/** Decode a file to pixels of its own colour space, which is sRGB unless `metadata` has a profile. */
+export async function decode(source, options = {}) {
+  const { data, width, height } = await ask({ task: "decode", data: await bytesOf(source) }, options);
+  return new ImageData(data, width, height);
+}
+
+/** Decode a file to a PNG file, which carries the colour profile. */
+export async function decodeToPng(source, options = {}) {
+  const data = await ask({ task: "decodeToPng", data: await bytesOf(source) }, options);
+  return new Blob([data], { type: "image/png" });
+}
+
+/** Encode pixels of sRGB. */
+export async function encode(image, options = {}) {
+  const { quality = 75, tune = "visual", effort = 1, ...others } = options;
+  const { width, height, data } = image;
+  for (let i = 3; i < data.length; i += 4) {
+    if (data[i] < 255) {
+      throw new InputError("found transparent pixels, expected an opaque image");
+    }
+  }
+  return ask({ task: "encode", data, width, height, quality, tune, effort }, others);
+}
+
+/** Return what a file says first: its size, quality and channels. */
+export function info(bytes) {
+  const header = readHeader(bytes);
+  return { ...header, quality: header.level / 2 };
+}
+
+/** Return a file's metadata. */
+export async function metadata(source) {
+  return readMetadata(await bytesOf(source));
+}
+
+/** End the worker and give its memory back; the next call starts another. */
+export function close() {
+  worker?.terminate();
+  worker = null;
+  for (const { reject } of jobs.values()) reject(aborted());
+  jobs.clear();
+}
+
+/** Send a job to the worker; reject once it fails or is cancelled. */
+function ask(message, { signal, onProgress }) {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const id = ++ids;
+    const cancel = () => {
+      jobs.delete(id);
+      worker?.postMessage({ id, cancel: true });
+      reject(signal.reason);
+    };
+    const end = (settle) => (value) => {
+      signal?.removeEventListener("abort", cancel);
+      settle(value);
+    };
+    signal?.addEventListener("abort", cancel, { once: true });
+    jobs.set(id, { resolve: end(resolve), reject: end(reject), onProgress });
+    worker ??= start();
+    worker.postMessage({ id, ...message });
+  });
+}
+
+function start() {
+  const started = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  started.onmessage = ({ data: { id, progress, result, error } }) => {
+    const job = jobs.get(id);
+    if (!job) return; // cancelled
+    if (progress !== undefined) return job.onProgress?.(progress);
+    jobs.delete(id);
+    if (error) job.reject(thrown(error));
+    else job.resolve(result);
+  };
+  started.onerror = (event) => {
+    for (const { reject } of jobs.values()) {
+      reject(new Error(event.message || "npeg's worker did not start"));
+    }
+    jobs.clear();
+    started.terminate();
+    worker = null;
+  };
+  return started;
+}
+
+/** Return an error of this side for one that the worker told of. */
+function thrown({ name, message }) {
+  if (name in errors) return new errors[name](message);
+  if (name === "AbortError") return aborted();
+  return new Error(message);
+}
+
+function aborted() {
+  return new DOMException("the work was cancelled", "AbortError");
+}
+
+async function bytesOf(source) {
+  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  return source;
+}

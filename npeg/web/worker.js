@@ -1,0 +1,101 @@
+/**
+ * The codec in a worker: jobs come in as messages, one is done after the other.
+ *
+ * A message is {id, task, data, ...}, or {id, cancel: true}. Answers are {id, progress},
+ * {id, result} or {id, error: {name, message}}.
+ */
+
+import { decodePixels, encodePixels } from "./codec/codec.js";
+import * as metadata from "./codec/metadata_sections.js";
+import { Models } from "./codec/networks.js";
+import { encodePng } from "./codec/png.js";
+
+const MOST_THREADS = 8; // more gain little on networks of this size
+
+const cancelled = new Set();
+let models = null; // a promise
+let last = Promise.resolve();
+
+/** The jobs: each takes what the message holds, and a step; it returns the result. */
+const TASKS = {
+  async decode({ data }, step) {
+    const pixels = await decodePixels(await opened(), data, step);
+    const [height, width] = pixels.shape;
+    return { width, height, data: rgba(pixels) };
+  },
+  async decodeToPng({ data }, step) {
+    const found = await metadata.read(data);
+    const pixels = await decodePixels(await opened(), data, step);
+    return encodePng(pixels, found);
+  },
+  async encode({ data, width, height, quality, tune, effort }, step) {
+    const pixels = { data: rgb(data), shape: [height, width, 3] };
+    return encodePixels(await opened(), pixels, quality, { tune, effort }, step);
+  },
+};
+
+/** Return the models, and the runtime that they need, opened once. */
+function opened() {
+  models ??= open();
+  models.catch(() => (models = null)); // such as offline: tried again the next time
+  return models;
+}
+
+async function open() {
+  const ort = await import(new URL("ort/ort.wasm.min.mjs", import.meta.url));
+  ort.env.wasm.wasmPaths = new URL("ort/", import.meta.url).href;
+  const cores = navigator.hardwareConcurrency || 1;
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(cores, MOST_THREADS) : 1;
+  return new Models(ort, async (name) => {
+    const answer = await fetch(new URL(`models/${name}`, import.meta.url));
+    if (!answer.ok) throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
+    return new Uint8Array(await answer.arrayBuffer());
+  });
+}
+
+self.onmessage = ({ data: message }) => {
+  if (message.cancel) {
+    cancelled.add(message.id);
+  } else {
+    last = last.then(() => work(message));
+  }
+};
+
+async function work(message) {
+  const { id } = message;
+  const step = async (progress) => {
+    self.postMessage({ id, progress });
+    await new Promise((done) => setTimeout(done)); // let a message come in
+    if (cancelled.has(id)) throw new DOMException("the work was cancelled", "AbortError");
+  };
+  try {
+    await step(0);
+    const result = await TASKS[message.task](message, step);
+    self.postMessage({ id, result }, [(result.data ?? result).buffer]);
+  } catch ({ name, message: text }) {
+    self.postMessage({ id, error: { name, message: text } });
+  }
+  cancelled.delete(id);
+}
+
+/** Return (H, W, 3) or (H, W, 1) as a canvas has it, (H, W, 4). */
+function rgba({ data, shape: [height, width, channels] }) {
+  const out = new Uint8ClampedArray(4 * height * width).fill(255);
+  for (let i = 0, at = 0; i < out.length; i += 4, at += channels) {
+    out[i] = data[at];
+    out[i + 1] = data[at + (channels === 3 ? 1 : 0)];
+    out[i + 2] = data[at + (channels === 3 ? 2 : 0)];
+  }
+  return out;
+}
+
+/** Return the colours of a canvas (H, W, 4), (H, W, 3). */
+function rgb(data) {
+  const out = new Uint8Array((data.length / 4) * 3);
+  for (let i = 0, at = 0; i < data.length; i += 4) {
+    out[at++] = data[i];
+    out[at++] = data[i + 1];
+    out[at++] = data[i + 2];
+  }
+  return out;
+}

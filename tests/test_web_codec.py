@@ -1,0 +1,187 @@
+"""The codec in JavaScript beside the one in Python: the same symbols, pixels and errors."""
+
+import json
+import shutil
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npeg
+from npeg import codec, container, latents, metadata_sections, networks, tiles
+from npeg.encoder_rule import EncoderOptions
+from npeg.metadata_sections import Metadata, Text
+from npeg.web import has_runtime
+
+ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests" / "web"
+METADATA = Metadata(
+    icc_profile=bytes(range(200)),
+    exif=b"II*\0" + bytes(40),
+    xmp="<x:xmpmeta>ü</x:xmpmeta>".encode(),
+    dpi=(72.0, 300.5),
+    comment=b"\xff\x00",
+    text=(Text("Title", "a b c" * 99), Text("K", "ß", "de", "ö")),
+)
+
+
+@pytest.fixture(scope="module")
+def node():
+    if not shutil.which("node"):
+        pytest.skip("apt-get install nodejs")
+    if not has_runtime():
+        pytest.skip("make runtime")
+
+    def run(*args):
+        done = subprocess.run(["node", *map(str, args)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+    return run
+
+
+def crafted(tile: bytes, kind: bytes = b"") -> bytes:
+    """A file of 40x40 pixels with this payload, and a section before it."""
+    header = container.Header(model_id=8, level=100, width=40, height=40)
+    data = container.write(header, [tile])
+    return metadata_sections.insert(data, kind and container.pack_section(kind, b"\1\2"), 20)
+
+
+def mixed(photo, flat) -> bytes:
+    """A file of two tiles; in the second the networks have no say."""
+    tiled, parts = EncoderOptions(tile_size=64), []
+    for pixels in (photo, flat):
+        data = codec.encode_pixels(np.ascontiguousarray(pixels[:64, :64]), 120, tiled)
+        parts += container.read_parts(data)[1]
+    header = container.Header(model_id=8, level=120, width=128, height=64, tile_size=64)
+    return container.write_parts(header, parts)
+
+
+def files(photo) -> dict[str, bytes]:
+    """Files of every kind, sound and damaged, by name."""
+    grey = photo.mean(axis=2).astype(np.uint8)
+    tiled = EncoderOptions(tile_size=64)
+    packed = metadata_sections.pack(METADATA)
+    flat = np.full((70, 90, 3), (30, 90, 200), np.uint8)
+    flat[20:40, 30:60] = 255, 200, 0
+    rng = np.random.default_rng(5)
+    found = {
+        "residual": npeg.encode(photo, 95),
+        "residual-grey": npeg.encode(grey, 95, tune="psnr"),
+        "residual-tiles": codec.encode_pixels(photo, 190, tiled),
+        "alone": npeg.encode(flat, 75),
+        "alone-grey": npeg.encode(flat[..., 0], 90),
+        "alone-noise": npeg.encode(rng.integers(0, 256, (33, 41, 3)).astype(np.uint8), 100),
+        "mixed": mixed(photo, flat),
+        "grey": npeg.encode(grey, 60),
+        "neutral": npeg.encode(np.repeat(grey[..., None], 3, axis=2), 40),
+        "psnr": npeg.encode(photo[:50, :70], 95, tune="psnr"),
+        "lowest": npeg.encode(photo, 0),
+        "highest": npeg.encode(photo, 100),
+        "tiles": codec.encode_pixels(photo, 120, tiled),
+        "metadata": metadata_sections.insert(npeg.encode(photo[:9, :9]), packed, 20),
+        "dither": npeg.encode(photo[:32, :32], codec="dither"),
+        "unknown": crafted(bytes(20), b"Q"),
+        "bad-metadata": crafted(bytes(20), b"x"),
+    }
+    header, (behind,) = container.read_parts(found["residual-grey"])
+    for i in range(30):  # with sound checksums, so that the entropy decoder meets the damage
+        damaged = bytearray(behind[container.RESIDUAL])
+        damaged[i if i < 4 else rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+        parts = behind | {container.RESIDUAL: bytes(damaged)}
+        found[f"damaged-residual-{i}"] = container.write_parts(header, [parts])
+    payload = container.read_tiles(npeg.encode(photo[:40, :40], 50))[1][0]
+    for i in range(60):
+        damaged = bytearray(payload)
+        for at in rng.integers(0, len(payload), 1 + i % 3):
+            damaged[at] ^= 1 << rng.integers(8)
+        damaged = damaged[: len(damaged) - i // 20 * 3]
+        found[f"damaged-{i}"] = crafted(bytes(damaged))
+    return found
+
+
+def digest(data: bytes) -> str:
+    header, payloads = container.read_tiles(data)
+    model, found = networks.load(header.model_id), sha256()
+    for payload, tile in zip(payloads, tiles.tiles_of(header), strict=True):
+        if not payload:
+            continue
+        shape, level = tile.latent_shape(), header.networks_level
+        z_hat, symbols, _ = latents.read(model, payload, shape, level)
+        found.update(z_hat.astype("<i4").tobytes() + symbols.astype("<i4").tobytes())
+    return found.hexdigest()
+
+
+def test_node_runs_its_own_tests(node):
+    node("--test", *sorted(TESTS.glob("*.test.mjs")))
+
+
+def test_it_decodes_as_python_does(node, photo, tmp_path):
+    made = files(photo)
+    for path in (ROOT / "tests/golden").glob("*.npeg"):
+        made[path.stem] = path.read_bytes()
+    for name, data in made.items():
+        (tmp_path / f"{name}.npeg").write_bytes(data)
+    node(TESTS / "compare.mjs", tmp_path)
+    refused = 0
+    for name, data in made.items():
+        found = json.loads((tmp_path / f"{name}.json").read_text())
+        if name == "dither":
+            assert "dither codecs" in found["error"]
+            continue
+        try:
+            expected_metadata = npeg.metadata(data)
+            expected = npeg.decode(data)
+        except npeg.NpegError as error:
+            assert found == {"error": str(error)}, name
+            refused += 1
+            continue
+        assert found["symbols"] == digest(data), name
+        pixels = np.fromfile(tmp_path / f"{name}.decoded", np.uint8).reshape(expected.shape)
+        assert found["shape"][:2] == list(expected.shape[:2])
+        assert np.abs(pixels.astype(int) - expected).max() <= 1, name
+        assert found["metadata"] == told(expected_metadata), name
+        with Image.open(tmp_path / f"{name}.png") as png:
+            np.testing.assert_array_equal(np.asarray(png), pixels)
+            assert png.info.get("icc_profile", b"") == expected_metadata.icc_profile
+            assert png.info.get("exif", b"")[6:] == expected_metadata.exif
+            if expected_metadata.dpi:
+                np.testing.assert_allclose(png.info["dpi"], expected_metadata.dpi, rtol=1e-3)
+    assert refused > 20
+
+
+def told(metadata: Metadata) -> dict[str, object]:
+    """Metadata as compare.mjs writes it."""
+    names = {"icc_profile": "iccProfile"}
+    values = {names.get(name, name): value for name, value in vars(metadata).items() if value}
+    plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in values.items()}
+    if metadata.dpi:
+        plain["dpi"] = list(metadata.dpi)
+    if metadata.text:
+        plain["text"] = [text._asdict() for text in metadata.text]
+    return plain
+
+
+def test_what_it_encodes_is_as_small_and_as_good(node, photo, tmp_path):
+    grey = photo[..., :1]
+    cases = {
+        f"96x128x{pixels.shape[2]}-{tune}-{effort}": (pixels, tune, effort)
+        for pixels, tune, effort in (
+            (photo, "visual", 0),
+            (photo, "visual", 1),
+            (photo, "psnr", 1),
+            (grey, "visual", 1),
+        )
+    }
+    for name, (pixels, _, _) in cases.items():
+        (tmp_path / f"{name}.rgb").write_bytes(pixels.tobytes())
+    node(TESTS / "compare.mjs", tmp_path)
+    for name, (pixels, tune, effort) in cases.items():
+        data = (tmp_path / f"{name}.encoded").read_bytes()
+        ours = npeg.encode(pixels, 60, tune=tune, effort=effort)
+        assert abs(len(data) - len(ours)) <= 0.01 * len(ours) + 4, name
+        pixels = pixels.squeeze()
+        errors = [np.square(npeg.decode(d).astype(float) - pixels).mean() for d in (data, ours)]
+        assert errors[0] <= 1.02 * errors[1], name

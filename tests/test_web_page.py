@@ -1,0 +1,371 @@
+"""The page and its server: what they answer, and how the page behaves in a real browser."""
+
+import http.client
+import json
+import shutil
+import subprocess
+import threading
+import time
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npeg
+from npeg.errors import InputError
+from npeg.web import HERE, RUNTIME_FILES, has_runtime, options, site
+from npeg.web.build import build
+from npeg.web.server import Server
+
+WAIT_S = 120
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory, photo, photo_npeg):
+    folder = tmp_path_factory.mktemp("pictures")
+    Image.fromarray(photo).save(folder / "street.png")
+    (folder / "street.npeg").write_bytes(photo_npeg)
+    (folder / "alone.npeg").write_bytes(npeg.encode(photo[:40, :50, 0], 60))
+    (folder / "broken.npeg").write_bytes(photo_npeg[:50])
+    return [folder / name for name in ("alone.npeg", "street.png", "street.npeg", "broken.npeg")]
+
+
+@pytest.fixture(scope="module")
+def server(pictures):
+    with Server(pictures) as server:
+        threading.Thread(target=server.serve_forever, daemon=True, args=(0.01,)).start()
+        yield server
+        server.shutdown()
+
+
+def ask(server, method, path, body=None, **headers):
+    """Return the status, headers and body of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer.status, answer.headers, data
+
+
+# --- the server ---
+
+
+def test_it_sends_the_page_with_what_threads_need(server):
+    status, headers, data = ask(server, "GET", "/")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert data == (HERE / "index.html").read_bytes()
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert ask(server, "GET", "/codec/rans.js")[1]["Content-Type"].startswith("text/javascript")
+    assert ask(server, "HEAD", "/page.js")[2] == b""
+
+
+def test_it_sends_nothing_that_is_not_listed(server):
+    for path in (
+        "/../pyproject.toml",
+        "/__init__.py",
+        "/pictures/4",
+        "/pictures/-1",
+        "/pictures/x",
+    ):
+        assert ask(server, "GET", path)[0] == 404, path
+    assert ask(server, "POST", "/index.html", b"")[0] == 404
+
+
+def test_other_sites_are_refused(server):
+    own = f"127.0.0.1:{server.server_port}"
+    refused = [
+        {"Host": "evil.example"},
+        {"Host": f"evil.example:{server.server_port}"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+    ]
+    for headers in refused:
+        assert ask(server, "GET", "/pictures/0", **headers)[0] == 403, headers
+        assert ask(server, "POST", "/decode", b"x", **headers)[0] == 403, headers
+    allowed = {"Host": own, "Origin": f"http://{own}", "Sec_Fetch_Site": "same-origin"}
+    assert ask(server, "GET", "/pictures/0", **allowed)[0] == 200
+    followed = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    assert ask(server, "GET", "/", **followed)[0] == 200
+    assert ask(server, "POST", "/decode", b"x", **followed)[0] == 403
+
+
+def test_it_decodes_and_encodes(server, photo, photo_npeg):
+    status, _, png = ask(server, "POST", "/decode", photo_npeg)
+    assert status == 200
+    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png))), npeg.decode(photo_npeg))
+    buffer = BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    path = "/encode?quality=50&tune=psnr&effort=0"
+    status, _, data = ask(server, "POST", path, buffer.getvalue())
+    assert (status, data) == (200, npeg.encode(photo, 50, tune="psnr", effort=0))
+
+
+def test_errors_are_said(server, photo_npeg):
+    for path, body, text in (
+        ("/decode", b"GIF89a", "not an NPEG file"),
+        ("/decode", photo_npeg[:-1], "truncated"),
+        ("/encode?quality=x", b"", "expected numbers"),
+        ("/encode?tune=loud", b"", "tune is 'loud'"),
+    ):
+        status, _, data = ask(server, "POST", path, body)
+        assert status == 422
+        assert text in json.loads(data)["error"]
+    status, _, _ = ask(server, "POST", "/decode", b"", Content_Length="999999999")
+    assert status == 413
+
+
+def test_a_port_in_use_is_one_line(server, pictures):
+    with pytest.raises(InputError, match=f"cannot listen on port {server.server_port}"):
+        Server(pictures, server.server_port)
+
+
+def test_the_commands_refuse_what_is_not_there(run, tmp_path):
+    assert run("view", "none.npeg").err == "npeg: none.npeg: no such file\n"
+    assert run("serve", "none").err == "npeg: none: no such folder\n"
+    assert "found '0', expected 1 to 65535" in run("serve", "--port", "0").err
+
+
+def test_a_folder_is_listed_without_hidden_files(folder, photo_npeg):
+    (folder / "deep/e.NPEG").write_bytes(photo_npeg)
+    names = [path.relative_to(folder).as_posix() for path in options._below(str(folder))]
+    assert names == ["a.png", "deep/b.jpg", "deep/c.png", "deep/e.NPEG"]
+
+
+def test_ctrl_c_ends_the_server(tmp_path, photo_npeg):
+    import signal
+    import sys
+
+    from conftest import environment
+
+    (tmp_path / "a.npeg").write_bytes(photo_npeg)
+    command = [sys.executable, "-m", "npeg", "view", "a.npeg", "--no-browser"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr.readline().startswith("npeg: http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_every_file_of_the_site_is_there():
+    found = site()
+    assert {"index.html", "page.js", "viewer.js", "page.css", "worker.js"} <= set(found)
+    assert "models/eighth/entropy.npz" in found
+    assert all(path.is_file() for path in found.values())
+
+
+def test_the_package_for_npm_has_the_version_of_the_one_for_python():
+    assert json.loads((HERE / "package.json").read_text())["version"] == npeg.__version__
+
+
+def test_the_page_names_no_other_site():
+    for name, path in site().items():
+        if not name.startswith(("ort/", "models/")):
+            assert "https://" not in path.read_text(), name
+
+
+# --- the page in a browser ---
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("headless=new", "no-sandbox", "window-size=1000,900"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()
+
+
+def wait(browser, script):
+    """Return what a script says once that is true."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        if found := browser.execute_script(f"return {script}"):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"never: {script}; {browser.get_log('browser')}")
+
+
+ROWS = "[...document.querySelectorAll('#numbers tbody tr')].map((row) => row.cells[0].textContent)"
+
+
+def text(browser, name):
+    return browser.execute_script(f"return document.getElementById('{name}').textContent")
+
+
+def choose(browser, i):
+    browser.execute_script(f"document.querySelectorAll('#pictures button')[{i}].click()")
+
+
+@pytest.fixture(params=["python", "browser"])
+def shown(request, browser, server):
+    """The page, with each of the two engines; nothing may be written to its console."""
+    if request.param == "browser" and not has_runtime():
+        pytest.skip("make runtime")
+    browser.get(server.url + ("?browser" if request.param == "browser" else ""))
+    wait(browser, f"{ROWS}.length === 1 && document.querySelector('#viewer img')")
+    yield browser
+    assert [line for line in browser.get_log("browser") if "422" not in line["message"]] == []
+
+
+def test_it_shows_npeg_files_alone_and_beside_their_photographs(shown, photo_npeg):
+    assert "50 × 40" in text(shown, "summary")
+    assert shown.execute_script("return document.getElementById('settings').hidden")
+    names = "[...document.querySelectorAll('#pictures button')].map((one) => one.textContent)"
+    assert shown.execute_script(f"return {names}") == ["alone.npeg", "street.png", "broken.npeg"]
+    choose(shown, 1)
+    wait(shown, f"{ROWS}.join() === 'Original,npeg,JPEG,WebP'")
+    assert f"{len(photo_npeg):,} bytes" in text(shown, "summary")
+    choose(shown, 2)
+    wait(shown, "document.getElementById('error').textContent")
+    assert "truncated" in text(shown, "error")
+
+
+def test_what_is_chosen_is_encoded_again_as_the_slider_moves(shown, png, tmp_path):
+    shown.find_element("id", "choose").send_keys(str(png))
+    wait(shown, f"{ROWS}.length === 4")
+    first = text(shown, "summary")
+    shown.execute_script("const q = document.getElementById('quality'); q.value = 20; q.oninput()")
+    wait(shown, f"document.getElementById('summary').textContent !== {json.dumps(first)}")
+    wait(shown, "!document.querySelector('#work.busy')")
+    sizes = "[...document.querySelectorAll('#numbers tbody tr')].map((r) => r.cells[1].textContent)"
+    assert shown.execute_script(f"return {sizes}")[1] == "20"
+    saved = tmp_path / "saved"
+    behaviour = {"behavior": "allow", "downloadPath": str(saved)}
+    shown.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    for extension in ("npeg", "png"):
+        shown.find_element("id", f"save-{extension}").click()
+        end = time.monotonic() + 30
+        while not (saved / f"photo.{extension}").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+    assert npeg.info(saved / "photo.npeg").header.quality == 20
+    decoded = npeg.decode(saved / "photo.npeg").astype(int)
+    assert np.abs(np.asarray(Image.open(saved / "photo.png")) - decoded).max() <= 1
+
+
+def test_it_fits_a_telephone(shown):
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    assert shown.execute_script("return document.documentElement.scrollWidth") == 360
+    shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_every_control_has_a_name(shown):
+    nameless = (
+        "[...document.querySelectorAll('input, select, button, progress, a')].filter((one) =>"
+        " !(one.labels?.length || one.ariaLabel || one.textContent.trim())).map((one) => one.id)"
+    )
+    assert shown.execute_script(f"return {nameless}") == []
+
+
+# --- a built site, without Python behind it ---
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, photo, photo_npeg):
+    """A site on a plain server, which says nothing of threads; its address."""
+    if not has_runtime():
+        pytest.skip("make runtime")
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Quiet(SimpleHTTPRequestHandler):
+        extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+
+        def log_message(self, *_):
+            pass
+
+    folder = tmp_path_factory.mktemp("built")
+    assert build(folder) > 20_000_000
+    (folder / "photo.npeg").write_bytes(photo_npeg)
+    Image.fromarray(photo[:8, :8]).save(folder / "fallback.png")
+    (folder / "images.html").write_text(
+        '<!doctype html><script type="module" src="npeg-img.js"></script>'
+        '<img id="a" src="photo.npeg" alt="A" width="64" style="border: 1px solid">'
+        '<picture><source srcset="photo.npeg" type="image/npeg"><img id="b" src="fallback.png">'
+        '</picture><img id="bad" src="none.npeg" alt="gone">'
+        '<div style="height: 5000px"></div><img id="c" src="photo.npeg" loading="lazy">'
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True, args=(0.01,)).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_images_of_a_page_are_decoded_in_their_places(browser, built, photo):
+    browser.get(f"{built}images.html")
+    size = "(id => document.getElementById(id).naturalWidth)"
+    height, width = photo.shape[:2]
+    assert wait(browser, f"{size}('a')") == width
+    wait(browser, f"{size}('b') === {width}")
+    shown = "(({alt, width, height, style}) => [alt, width, height, style.border])"
+    found = browser.execute_script(f"return {shown}(document.getElementById('a'))")
+    assert found == ["A", 64, 64 * height // width, "1px solid"]
+    assert browser.execute_script(f"return {size}('c')") == 0  # far below
+    browser.execute_script("document.getElementById('c').scrollIntoView()")
+    wait(browser, f"{size}('c') === {width}")
+    browser.execute_script("document.body.append(Object.assign(new Image(), {id: 'd'}))")
+    browser.execute_script("document.getElementById('d').src = 'photo.npeg'")
+    wait(browser, f"{size}('d') === {width}")
+    assert any("none.npeg: 404" in line["message"] for line in browser.get_log("browser"))
+
+
+def test_a_built_site_works_without_threads_and_without_python(browser, built, png):
+    browser.get(built)
+    wait(browser, "document.getElementById('where').textContent.includes('this browser')")
+    assert browser.execute_script("return crossOriginIsolated") is False
+    browser.find_element("id", "choose").send_keys(str(png))
+    wait(browser, f"{ROWS}.length === 4")
+    browser.get_log("browser")  # it has asked for server.json
+
+
+def test_the_library_decodes_encodes_and_is_cancelled(browser, built, photo, photo_npeg):
+    browser.get(f"{built}fallback.png")
+    browser.get(f"{built}images.html")
+    found = browser.execute_async_script(
+        """
+        const done = arguments[0];
+        (async () => {
+          const npeg = await import("./npeg.js");
+          const bytes = new Uint8Array(await (await fetch("photo.npeg")).arrayBuffer());
+          const image = await npeg.decode(bytes);
+          const again = await npeg.encode(image, { quality: 30, effort: 0 });
+          const stop = new AbortController();
+          const shares = [];
+          const work = npeg.encode(image, {
+            signal: stop.signal,
+            onProgress: (share) => { shares.push(share); stop.abort(); },
+          });
+          const cancelled = await work.then(() => "", (error) => error.name);
+          const refused = await npeg.decode(bytes.slice(0, 99)).then(() => "", (error) =>
+            [error instanceof npeg.FormatError, error.message]);
+          npeg.close();
+          done([image.width, image.height, npeg.info(again).quality, cancelled, refused]);
+        })().catch((error) => done(String(error)));
+        """
+    )
+    height, width = photo.shape[:2]
+    refused = [True, f"truncated: section at 20 has 70 of {len(photo_npeg) - 29} bytes"]
+    assert found == [width, height, 30, "AbortError", refused]
+    browser.get_log("browser")
+
+
+def test_a_site_without_the_runtime_is_not_built(tmp_path, monkeypatch):
+    monkeypatch.setattr("npeg.web.RUNTIME", tmp_path)
+    with pytest.raises(InputError, match="onnxruntime-web is not there"):
+        build(tmp_path)
+    assert len(RUNTIME_FILES) == 3

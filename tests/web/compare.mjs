@@ -1,0 +1,66 @@
+/**
+ * Decode and encode what a folder of cases holds, for tests/test_web_codec.py.
+ *
+ * node compare.mjs FOLDER: each NAME.npeg gives NAME.json (digest of its symbols, shape, metadata,
+ * or an error), NAME.decoded (its pixels) and NAME.png; each NAME.rgb, HxWxC in its name, gives NAME.encoded.
+ */
+
+import { createHash } from "node:crypto";
+import { readdir, writeFile } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
+
+import { decodePixels, encodePixels } from "../../npeg/web/codec/codec.js";
+import { readSections, TILE, tileParts } from "../../npeg/web/codec/container.js";
+import { NpegError } from "../../npeg/web/codec/errors.js";
+import * as latents from "../../npeg/web/codec/latents.js";
+import * as metadata from "../../npeg/web/codec/metadata_sections.js";
+import { encodePng } from "../../npeg/web/codec/png.js";
+import { latentShape, tilesOf } from "../../npeg/web/codec/tiles.js";
+import { bytesOf, models } from "./models.mjs";
+
+const folder = pathToFileURL(`${process.argv[2]}/`);
+const out = (name, data) => writeFile(new URL(name, folder), data);
+
+/** Return the SHA-256 of all hyper-latents and symbols of a file, as int32. */
+async function digest(data) {
+  const { header, sections } = readSections(data);
+  const model = await models.get(header.modelId);
+  const parts = tileParts(sections);
+  const hash = createHash("sha256");
+  for (const [i, tile] of tilesOf(header).entries()) {
+    if (!parts[i][TILE].length) continue;
+    const [payload, level] = [parts[i][TILE], header.networksLevel];
+    const { zHat, symbols } = await latents.read(model, payload, latentShape(tile), level);
+    for (const { data } of [zHat, symbols]) hash.update(new Uint8Array(Int32Array.from(data).buffer));
+  }
+  return hash.digest("hex");
+}
+
+async function describe(data, name) {
+  try {
+    const found = await metadata.read(data);
+    const decoded = await decodePixels(models, data);
+    const { data: pixels, shape } = decoded;
+    await out(`${name}.decoded`, pixels);
+    await out(`${name}.png`, await encodePng(decoded, found));
+    const told = Object.entries(found).map(([field, value]) => [field, plain(value)]);
+    return { shape, symbols: await digest(data), metadata: Object.fromEntries(told) };
+  } catch (error) {
+    if (!(error instanceof NpegError)) throw error;
+    return { error: error.message };
+  }
+}
+
+const plain = (value) => (value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value);
+
+for (const name of await readdir(folder)) {
+  const [stem, extension] = name.split(/\.(?=[^.]*$)/);
+  const data = await bytesOf(new URL(name, folder));
+  if (extension === "npeg") await out(`${stem}.json`, JSON.stringify(await describe(data, stem)));
+  if (extension === "rgb") {
+    const shape = stem.split("-")[0].split("x").map(Number);
+    const [, tune, effort] = stem.split("-");
+    const options = { tune, effort: Number(effort) };
+    await out(`${stem}.encoded`, await encodePixels(models, { data, shape }, 60, options));
+  }
+}
