@@ -53,9 +53,9 @@ def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
     if EXACT in parts:
         pixels = exact.decode(parts[EXACT], *sides, header.planes)
         return Decoded(planes=pixels.reshape(*sides, header.planes), alpha=alpha)
+    model, level = networks.load(header.model_id), header.networks_level
     y_hat, behind = None, None
     if parts[TILE]:
-        model, level = networks.load(header.model_id), header.networks_level
         z_hat, symbols, _ = latents.read(model, parts[TILE], tile.latent_shape(), level)
         y_hat = latents.dequantise(model, z_hat, symbols, level)
     elif RESIDUAL not in parts:
