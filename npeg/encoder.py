@@ -29,6 +29,8 @@ from .latents import Quantised
 from .networks import Model
 from .tiles import HYPER, LATENT, Float, Pixels, Tile, tiles_of
 
+HARDLY_LONGER = 1.1  # what an exact tile may cost beside the same with errors
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -213,7 +215,7 @@ def _quantised(
 ) -> Iterator[Quantised | None]:
     """Yield what is coded of each tile of an image; none is kept longer than it is needed.
 
-    A tile for which there is the payload of an exact one that is no longer gives None.
+    A tile for which there is the payload of an exact one that is hardly longer gives None.
     """
     rgb = planes if header.planes == 3 else np.repeat(planes, 3, axis=2)
     level, tune = header.networks_level, options.rule
@@ -245,8 +247,8 @@ def _quantised(
 def _unless_exact(
     model: Model, tile: Quantised, payload: bytes | None, level: int
 ) -> Quantised | None:
-    """Return a quantised tile, or None where an exact payload is not longer than its own."""
-    if payload is None or len(payload) > len(latents.code(model, tile, level)):
+    """Return a quantised tile, or None where an exact payload is hardly longer than its own."""
+    if payload is None or len(payload) > HARDLY_LONGER * len(latents.code(model, tile, level)):
         return tile
     return None
 
