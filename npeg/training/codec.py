@@ -77,7 +77,7 @@ def sample_losses(
     weight = distortion_weight(t)
     cost = weight * mse
     if tune == "visual":
-        cost = perception.mse_share(t) * cost + perception.cost(x, x_hat, t)
+        cost = perception.MSE_SHARE * cost + perception.cost(x, x_hat, t)
     return (rate_bpp + cost) * (weight / 600) ** exponent, rate_bpp, mse
 
 
