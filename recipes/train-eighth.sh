@@ -6,7 +6,7 @@
 # Each command can be stopped, and goes on when it is run again. Two processes of one thread each, as shipped on
 # two cores with AVX512_BF16 in 2 hours; with other processors set CONVOLUTIONS to --winograd or to "".
 # As shipped the flat part had the loss of commit 1070c1c and the rest that of b3b0c1f: shares of squared error,
-# SSIMULACRA2 and MS-SSIM of .3 / .55 / .15 and .2 / .65 / .15 at all qualities. The loss has changed since (55).
+# SSIMULACRA2 and MS-SSIM of .3 / .55 / .15 and .2 / .65 / .15. Both have the latter now, and mirrored crops (60).
 set -euo pipefail
 : "${IMAGES:?folder of training images}" "${VAL:?folder of validation images}" "${OUT:?folder}"
 here=$(dirname "$0")
