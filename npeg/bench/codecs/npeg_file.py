@@ -43,9 +43,8 @@ class Npeg(Codec):
         """Return the version and a fingerprint of the weights, which change the files too."""
         from npeg.networks import FOLDER, MODELS, fingerprint
 
-        return (
-            f"npeg {npeg.__version__}, weights {fingerprint(FOLDER / m for m in MODELS.values())}"
-        )
+        folders = [FOLDER / name for name in (*MODELS.values(), "residual")]
+        return f"npeg {npeg.__version__}, weights {fingerprint(folders)}"
 
 
 @contextmanager
