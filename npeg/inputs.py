@@ -10,10 +10,11 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from . import container, dither
-from .errors import InputError, LimitError
+from .errors import InputError, LimitError, NpegError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +96,23 @@ def pixels_of(source: object) -> NDArray[np.uint8]:
 
     with image_or_array(source) as image:
         return to_pixels(image)
+
+
+def rgb_file(path: Path) -> NDArray[np.uint8]:
+    """Return an image file as sRGB pixels (H, W, 3), grey three times.
+
+    Raises:
+        NpegError: missing, no image, damaged, not opaque, ...; the path comes first.
+    """
+    import numpy as np
+
+    try:
+        pixels = pixels_of(path)
+    except NpegError as error:
+        raise type(error)(f"{path}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: found no image that Pillow can read ({error})") from None
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
 def read_header(data: bytes) -> container.Header | DitherHeader:

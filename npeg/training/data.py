@@ -4,6 +4,7 @@ Batch k is a pure function of (seed, k), so an interrupted run continues exactly
 processes can each draw their own part of the same batch.
 """
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..inputs import rgb_file
 
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]
@@ -43,22 +45,10 @@ def load_images(
     if most and len(paths) > most:
         paths = [paths[i * len(paths) // most] for i in range(most)]
 
-    def read(path: Path) -> Pixels:
-        try:
-            with Image.open(path) as image:
-                return np.array(image.convert("RGB"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not a readable image ({error})") from None
-
-    with ThreadPoolExecutor() as pool:
-        images = list(
-            tqdm(
-                pool.map(read, paths),
-                total=len(paths),
-                desc=f"reading {folder.name}",
-                disable=not progress,
-            )
-        )
+    bar = {"total": len(paths), "desc": f"reading {folder.name}", "disable": not progress}
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # metadata does not matter here
+        images = list(tqdm(pool.map(rgb_file, paths), **bar))
     images = [image for image in images if min(image.shape[:2]) >= smallest]
     if not images:
         raise InputError(f"{folder}: no image of at least {smallest}x{smallest} pixels found")

@@ -10,12 +10,11 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from npeg.bench.codecs.contract import Pixels
-from npeg.errors import InputError, NpegError
-from npeg.pixels import to_pixels
+from npeg.errors import InputError
+from npeg.inputs import rgb_file
 
 
 @dataclass(frozen=True)
@@ -55,17 +54,9 @@ def read_pixels(path: Path) -> Pixels:
     Raises:
         InputError: missing, no image, damaged, or not 8-bit and opaque.
     """
-    try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # metadata that npeg would lose does not matter here
-            pixels = to_pixels(image)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
-        raise InputError(f"{path}: found no image that Pillow can read") from None
-    except NpegError as error:
-        raise type(error)(f"{path}: {error}") from None
-    rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # metadata that npeg would lose does not matter here
+        rgb = rgb_file(path)
     rgb.setflags(write=False)
     return rgb
 
