@@ -23,6 +23,7 @@ from npeg import (
     networks,
     planes,
     tiles,
+    transparency,
 )
 from npeg.encoder_rule import EncoderOptions
 from npeg.metadata_sections import Metadata, Text
@@ -307,12 +308,14 @@ def told(metadata: Metadata) -> dict[str, object]:
 def test_what_it_encodes_is_as_small_and_as_good(node, photo, tmp_path):
     grey = photo[..., :1]
     cases = {
-        f"96x128x{pixels.shape[2]}-{tune}-{effort}": (pixels, tune, effort)
+        f"{'x'.join(map(str, pixels.shape))}-{tune}-{effort}": (pixels, tune, effort)
         for pixels, tune, effort in (
             (photo, "visual", 0),
             (photo, "visual", 1),
             (photo, "psnr", 1),
             (grey, "visual", 1),
+            (with_alpha(photo), "visual", 1),
+            (with_alpha(photo[..., 1], soft=False), "psnr", 1),
         )
     }
     for name, (pixels, _, _) in cases.items():
@@ -322,6 +325,33 @@ def test_what_it_encodes_is_as_small_and_as_good(node, photo, tmp_path):
         data = (tmp_path / f"{name}.encoded").read_bytes()
         ours = npeg.encode(pixels, 60, tune=tune, effort=effort)
         assert abs(len(data) - len(ours)) <= 0.01 * len(ours) + 4, name
-        pixels = pixels.squeeze()
-        errors = [np.square(npeg.decode(d).astype(float) - pixels).mean() for d in (data, ours)]
+        decoded = [npeg.decode(d) for d in (data, ours)]
+        if pixels.shape[2] in (2, 4):
+            np.testing.assert_array_equal(decoded[0][..., -1], pixels[..., -1])
+        seen = [d[pixels[..., -1] > 0] for d in (*decoded, pixels.squeeze())]
+        errors = [np.square(one.astype(float) - seen[-1]).mean() for one in seen[:2]]
         assert errors[0] <= 1.02 * errors[1], name
+
+
+def test_the_alpha_that_it_encodes_is_the_same_and_as_small(node, photo, tmp_path):
+    rows, columns = np.mgrid[:120, :150]
+    masks = {
+        "soft": with_alpha(np.zeros((120, 150), np.uint8))[..., 1],
+        "hard": (np.hypot(rows - 60, columns - 70) < 50) * np.uint8(255),
+        "gradient": columns.astype(np.uint8),
+        "high": photo[:, :60, 1],
+        "none": np.zeros((9, 5), np.uint8),
+        "few": (photo[..., 0] // 64 * 60).astype(np.uint8),
+    }
+    for name, alpha in masks.items():
+        pixels = np.dstack([np.full_like(alpha, 90), alpha])
+        shape = "x".join(map(str, pixels.shape))
+        (tmp_path / f"{shape}-visual-0-{name}.rgb").write_bytes(pixels.tobytes())
+    node(TESTS / "compare.mjs", tmp_path)
+    for name, alpha in masks.items():
+        (path,) = tmp_path.glob(f"*-{name}.encoded")
+        (parts,) = container.read_tiles(path.read_bytes())[1]
+        found = transparency.decode(parts[container.ALPHA], *alpha.shape)
+        np.testing.assert_array_equal(found, alpha)
+        ours = transparency.encode(alpha, 100)
+        assert len(parts[container.ALPHA]) <= 1.01 * len(ours) + 4, name

@@ -30,11 +30,11 @@ const OTHER = 4;
 const GUESS = 5;
 
 /** Diagonals back, rows up: W N NE NW WW NN NNE NWW NNEE WWW NNW NNN. */
-const NEIGHBOURS = [
+export const NEIGHBOURS = [
   [1, 0], [2, 1], [1, 1], [3, 1], [2, 0], [4, 2], [3, 2], [4, 1], [2, 2], [3, 0], [5, 2], [6, 3],
 ];
-const LINEAR = [0, 1, 3, 2, 4, 5, 6, 7]; // of the predictions: W N NW NE WW NN NNE NWW
-const WEIGHT_BITS = 7; // of its weights' fraction
+export const LINEAR = [0, 1, 3, 2, 4, 5, 6, 7]; // of the predictions: W N NW NE WW NN NNE NWW
+export const WEIGHT_BITS = 7; // of its weights' fraction
 const ACTIVITY = [0, 1, 2, 4, 7, 11, 17, 26, 40, 64, 110]; // upper ends of the contexts
 const CONTEXTS = ACTIVITY.length + 1;
 const MOST_ACTIVITY = ACTIVITY.at(-1) + 1;
@@ -88,9 +88,16 @@ export function encode(stack, method, bounds) {
   const walk = new Walk(stack, method, bounds);
   const writer = new Writer([walk.matches, walk.tokens]);
   walk.run(writer);
-  const flags =
-    (method.matching && MATCHING) | (method.guessing && GUESSING) | (method.direct && DIRECT);
-  return concat([Uint8Array.of(flags), writer.finish()]);
+  return concat([headOf(method), writer.finish()]);
+}
+
+function headOf({ matching, guessing, direct, weights }) {
+  const flags = (matching && MATCHING) | (guessing && GUESSING) | (direct && DIRECT);
+  const all = (weights ?? []).flatMap((plane) => [...plane]);
+  const head = new DataView(new ArrayBuffer(1 + 2 * all.length));
+  head.setUint8(0, flags | (weights ? WEIGHTS : 0));
+  all.forEach((weight, i) => head.setInt16(1 + 2 * i, weight, true));
+  return new Uint8Array(head.buffer);
 }
 
 /**
