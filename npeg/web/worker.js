@@ -29,7 +29,8 @@ const TASKS = {
     return encodePng(pixels, found);
   },
   async encode({ data, width, height, quality, tune, effort }, step) {
-    const pixels = { data: new Uint8Array(data.buffer), shape: [height, width, 4] };
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
+    const pixels = { data: bytes, shape: [height, width, 4] };
     return encodePixels(await opened(), pixels, quality, { tune, effort }, step);
   },
 };
