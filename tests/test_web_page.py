@@ -211,6 +211,23 @@ def choose(browser, i):
     browser.execute_script(f"document.querySelectorAll('#pictures button')[{i}].click()")
 
 
+def save(browser, folder, *names):
+    """Download the .npeg and the PNG file of the picture that is shown."""
+    behaviour = {"behavior": "allow", "downloadPath": str(folder)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    for name in names:
+        browser.find_element("id", f"save-{name.split('.')[1]}").click()
+        end = time.monotonic() + 30
+        while not (folder / name).exists() and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+def fade(photo):
+    """Alpha for a photo, 0 at the left and 255 at the right."""
+    height, width = photo.shape[:2]
+    return np.tile(np.linspace(-60, 300, width).clip(0, 255).astype(np.uint8), (height, 1))
+
+
 @pytest.fixture(params=["python", "browser"])
 def shown(request, browser, server):
     """The page, with each of the two engines; nothing may be written to its console."""
@@ -245,16 +262,37 @@ def test_what_is_chosen_is_encoded_again_as_the_slider_moves(shown, png, tmp_pat
     sizes = "[...document.querySelectorAll('#numbers tbody tr')].map((r) => r.cells[1].textContent)"
     assert shown.execute_script(f"return {sizes}")[1] == "20"
     saved = tmp_path / "saved"
-    behaviour = {"behavior": "allow", "downloadPath": str(saved)}
-    shown.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
-    for extension in ("npeg", "png"):
-        shown.find_element("id", f"save-{extension}").click()
-        end = time.monotonic() + 30
-        while not (saved / f"photo.{extension}").exists() and time.monotonic() < end:
-            time.sleep(0.05)
+    save(shown, saved, "photo.npeg", "photo.png")
     assert npeg.info(saved / "photo.npeg").header.quality == 20
     decoded = npeg.decode(saved / "photo.npeg").astype(int)
     assert np.abs(np.asarray(Image.open(saved / "photo.png")) - decoded).max() <= 1
+
+
+def test_alpha_is_shown_compared_and_saved(shown, photo, tmp_path):
+    file, saved = tmp_path / "faded.png", tmp_path / "saved"
+    Image.fromarray(np.dstack([photo, fade(photo)])).save(file)
+    shown.find_element("id", "choose").send_keys(str(file))
+    wait(shown, f"{ROWS}.join() === 'Original,npeg,JPEG,WebP'")
+    assert "JPEG holds no transparency" in text(shown, "notes")
+    behind = "getComputedStyle(document.querySelector('#viewer img')).backgroundImage"
+    assert "conic-gradient" in shown.execute_script(f"return {behind}")
+    save(shown, saved, "faded.npeg", "faded.png")
+    assert npeg.info(saved / "faded.npeg").header.alpha
+    found = np.asarray(Image.open(saved / "faded.png"))
+    np.testing.assert_array_equal(found[..., 3], fade(photo))
+    assert np.abs(npeg.decode(saved / "faded.npeg").astype(int) - found).max() <= 1
+
+
+def test_lossless_files_are_called_so(shown, photo, tmp_path):
+    for pixels, name in ((photo, "whole"), (np.dstack([photo, fade(photo)]), "clear")):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.npeg").write_bytes(npeg.encode(pixels, lossless=True))
+        both = f"{tmp_path}/{name}.png\n{tmp_path}/{name}.npeg"
+        shown.find_element("id", "choose").send_keys(both)
+        wait(shown, "document.getElementById('summary').textContent.includes('lossless')")
+        cells = "[...document.querySelectorAll('#numbers tbody tr')[1].cells]"
+        found = shown.execute_script(f"return {cells}.map((cell) => cell.textContent)")
+        assert (found[0], found[1], found[4]) == ("npeg", "lossless", "∞")
 
 
 def test_it_fits_a_telephone(shown):
@@ -361,6 +399,26 @@ def test_the_library_decodes_encodes_and_is_cancelled(browser, built, photo, pho
     height, width = photo.shape[:2]
     refused = [True, f"truncated: section at 20 has 70 of {len(photo_npeg) - 29} bytes"]
     assert found == [width, height, 30, "AbortError", refused]
+    browser.get_log("browser")
+
+
+def test_alpha_goes_through_the_library(browser, built):
+    browser.get(f"{built}fallback.png")
+    found = browser.execute_async_script(
+        """
+        const done = arguments[0];
+        (async () => {
+          const npeg = await import("./npeg.js");
+          const data = Uint8ClampedArray.from({ length: 4 * 20 * 30 }, (_, i) => (i * 7) % 256);
+          const bytes = await npeg.encode(new ImageData(data, 20, 30), { effort: 0 });
+          const again = await npeg.decode(bytes);
+          const isSame = again.data.every((value, i) => i % 4 < 3 || value === data[i]);
+          npeg.close();
+          done([npeg.info(bytes).alpha, npeg.isLossless(bytes), isSame]);
+        })().catch((error) => done(String(error)));
+        """
+    )
+    assert found == [True, False, True]
     browser.get_log("browser")
 
 

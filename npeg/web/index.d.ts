@@ -28,7 +28,10 @@ export interface Info {
   networksLevel: number;
   width: number;
   height: number;
+  /** Of colour. */
   channels: 1 | 3;
+  /** Whether alpha is beside them. */
+  alpha: boolean;
   /** Whether the channels of RGB are equal everywhere. */
   neutral: boolean;
   bitDepth: 8;
@@ -56,10 +59,12 @@ export interface Metadata {
 export function decode(source: Source, options?: Work): Promise<ImageData>;
 /** Decode a file to a PNG file, which carries the colour profile: for an image element. */
 export function decodeToPng(source: Source, options?: Work): Promise<Blob>;
-/** Encode opaque pixels of sRGB. */
+/** Encode pixels of sRGB, and their alpha without loss. */
 export function encode(image: ImageData, options?: EncodeOptions): Promise<Uint8Array>;
 /** Return what the first 20 bytes of a file say. */
 export function info(bytes: Uint8Array): Info;
+/** Tell whether every pixel of a whole file is as it was: all tiles are exact. */
+export function isLossless(bytes: Uint8Array): boolean;
 /** Return a file's metadata. */
 export function metadata(source: Source): Promise<Metadata>;
 /** End the worker and give its memory back; the next call starts another. */

@@ -8,7 +8,7 @@
  */
 
 import * as errors from "./codec/errors.js";
-import { readHeader } from "./codec/container.js";
+import { EXACT, readHeader, readSections, tileParts } from "./codec/container.js";
 import { read as readMetadata } from "./codec/metadata_sections.js";
 
 export const { NpegError, FormatError, LimitError, InputError } = errors;
@@ -29,15 +29,10 @@ export async function decodeToPng(source, options = {}) {
   return new Blob([data], { type: "image/png" });
 }
 
-/** Encode pixels of sRGB. */
+/** Encode pixels of sRGB, and their alpha without loss. */
 export async function encode(image, options = {}) {
   const { quality = 75, tune = "visual", effort = 1, ...others } = options;
   const { width, height, data } = image;
-  for (let i = 3; i < data.length; i += 4) {
-    if (data[i] < 255) {
-      throw new InputError("found transparent pixels, expected an opaque image");
-    }
-  }
   return ask({ task: "encode", data, width, height, quality, tune, effort }, others);
 }
 
@@ -45,6 +40,11 @@ export async function encode(image, options = {}) {
 export function info(bytes) {
   const header = readHeader(bytes);
   return { ...header, quality: header.level / 2 };
+}
+
+/** Tell whether every pixel of a whole file is as it was. */
+export function isLossless(bytes) {
+  return tileParts(readSections(bytes).sections).every((parts) => EXACT in parts);
 }
 
 /** Return a file's metadata. */

@@ -7,17 +7,19 @@
  */
 
 import { openEngine } from "./engine.js";
-import { info } from "./npeg.js";
-import { pixelsOf, psnrDb, rivalsOf } from "./rivals.js";
+import { info, isLossless } from "./npeg.js";
+import { isTransparent, pixelsOf, psnrDb, rivalsOf } from "./rivals.js";
 
 const PAUSE_MS = 150; // after the last move of the slider
 const NOTE =
   "JPEG and WebP are this browser's own, each the largest file that is not above npeg's. " +
   "PSNR is of what is shown, in sRGB.";
+const NOTE_ON_ALPHA = " JPEG holds no transparency: its picture and all PSNR are in front of white.";
 
 const element = (id) => document.getElementById(id);
 const count = (number) => number.toLocaleString("en-US");
 const isNpeg = (name) => name.toLowerCase().endsWith(".npeg");
+const decibels = (db) => (db === Infinity ? "∞" : db.toFixed(2));
 const stem = (name) => name.replace(/\.[^.]*$/, "");
 
 const pictures = [];
@@ -163,7 +165,8 @@ function settings() {
 }
 
 async function viewsOf(file, image, made, decoded) {
-  const { quality } = info(new Uint8Array(await made.slice(0, 20).arrayBuffer()));
+  const bytes = new Uint8Array(await made.arrayBuffer());
+  const quality = isLossless(bytes) ? "lossless" : info(bytes).quality;
   const npeg = { label: "npeg", blob: decoded, quality, sizeBytes: made.size };
   const pixels = await pixelsOf(decoded);
   Object.assign(npeg, { width: pixels.width, height: pixels.height });
@@ -195,7 +198,7 @@ function draw(picture, views, made, decoded) {
   };
   for (const view of views) {
     view.source = urlOf(view.blob);
-    const psnr = view.psnrDb == null ? "" : ` · ${view.psnrDb.toFixed(2)} dB`;
+    const psnr = view.psnrDb == null ? "" : ` · ${decibels(view.psnrDb)} dB`;
     view.detail = `${count(view.sizeBytes)} bytes${psnr}`;
   }
   if (viewer) {
@@ -215,7 +218,8 @@ function draw(picture, views, made, decoded) {
       element(id).download = `${stem(picture.name)}.${extension}`;
     }
   }
-  element("notes").textContent = views.length > 2 ? NOTE : "";
+  const more = picture.image && isTransparent(picture.image) ? NOTE_ON_ALPHA : "";
+  element("notes").textContent = views.length > 2 ? NOTE + more : "";
   setTimeout(() => before.forEach((url) => URL.revokeObjectURL(url)), 1000); // once they are replaced
 }
 
@@ -223,7 +227,7 @@ function drawTable(views) {
   const rows = views.map((view) => {
     const row = document.createElement("tr");
     const bpp = (8 * view.sizeBytes) / (view.width * view.height);
-    const psnr = view.psnrDb?.toFixed(2) ?? "–";
+    const psnr = view.psnrDb == null ? "–" : decibels(view.psnrDb);
     for (const text of [view.label, view.quality ?? "–", count(view.sizeBytes), bpp.toFixed(3), psnr]) {
       row.insertCell().textContent = text;
     }
@@ -243,7 +247,8 @@ function summarise(views, made, encodeMs, decodeMs) {
     `${width} × ${height}`,
     `${count(made.size)} bytes`,
     `${bpp.toFixed(3)} bits per pixel`,
-    db != null && `${db.toFixed(2)} dB`,
+    views.at(-1).quality === "lossless" && "lossless",
+    db != null && `${decibels(db)} dB`,
     ...times,
   ];
   element("summary").textContent = parts.filter(Boolean).join(" · ");

@@ -29,7 +29,8 @@ const TASKS = {
     return encodePng(pixels, found);
   },
   async encode({ data, width, height, quality, tune, effort }, step) {
-    const pixels = { data: rgb(data), shape: [height, width, 3] };
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
+    const pixels = { data: bytes, shape: [height, width, 4] };
     return encodePixels(await opened(), pixels, quality, { tune, effort }, step);
   },
 };
@@ -78,24 +79,15 @@ async function work(message) {
   cancelled.delete(id);
 }
 
-/** Return (H, W, 3) or (H, W, 1) as a canvas has it, (H, W, 4). */
+/** Return (H, W, 1..4) as a canvas takes it, (H, W, 4), not premultiplied. */
 function rgba({ data, shape: [height, width, channels] }) {
   const out = new Uint8ClampedArray(4 * height * width).fill(255);
+  const [green, blue] = channels < 3 ? [0, 0] : [1, 2];
   for (let i = 0, at = 0; i < out.length; i += 4, at += channels) {
     out[i] = data[at];
-    out[i + 1] = data[at + (channels === 3 ? 1 : 0)];
-    out[i + 2] = data[at + (channels === 3 ? 2 : 0)];
-  }
-  return out;
-}
-
-/** Return the colours of a canvas (H, W, 4), (H, W, 3). */
-function rgb(data) {
-  const out = new Uint8Array((data.length / 4) * 3);
-  for (let i = 0, at = 0; i < data.length; i += 4) {
-    out[at++] = data[i];
-    out[at++] = data[i + 1];
-    out[at++] = data[i + 2];
+    out[i + 1] = data[at + green];
+    out[i + 2] = data[at + blue];
+    if (channels % 2 === 0) out[i + 3] = data[at + channels - 1];
   }
   return out;
 }

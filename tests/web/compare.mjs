@@ -10,26 +10,32 @@ import { readdir, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
 import { decodePixels, encodePixels } from "../../npeg/web/codec/codec.js";
-import { readSections, TILE, tileParts } from "../../npeg/web/codec/container.js";
+import { ALPHA, EXACT, readSections, TILE, tileParts } from "../../npeg/web/codec/container.js";
 import { NpegError } from "../../npeg/web/codec/errors.js";
+import * as exact from "../../npeg/web/codec/exact.js";
 import * as latents from "../../npeg/web/codec/latents.js";
 import * as metadata from "../../npeg/web/codec/metadata_sections.js";
 import { encodePng } from "../../npeg/web/codec/png.js";
 import { latentShape, tilesOf } from "../../npeg/web/codec/tiles.js";
+import * as transparency from "../../npeg/web/codec/transparency.js";
 import { bytesOf, models } from "./models.mjs";
 
 const folder = pathToFileURL(`${process.argv[2]}/`);
 const out = (name, data) => writeFile(new URL(name, folder), data);
 
-/** Return the SHA-256 of all hyper-latents and symbols of a file, as int32. */
+/** Return the SHA-256 of all that is exact in a file: hyper-latents and symbols as int32, pixels. */
 async function digest(data) {
   const { header, sections } = readSections(data);
-  const model = await models.get(header.modelId);
-  const parts = tileParts(sections);
+  const channels = header.neutral ? 1 : header.channels;
   const hash = createHash("sha256");
   for (const [i, tile] of tilesOf(header).entries()) {
-    if (!parts[i][TILE].length) continue;
-    const [payload, level] = [parts[i][TILE], header.networksLevel];
+    const parts = tileParts(sections)[i];
+    const size = [tile.bottom - tile.top, tile.right - tile.left];
+    if (header.alpha) hash.update(transparency.decode(parts[ALPHA], size).data);
+    if (parts[EXACT]) hash.update(exact.decode(parts[EXACT], [...size, channels]).data);
+    if (!parts[TILE]?.length) continue;
+    const model = await models.get(header.modelId);
+    const [payload, level] = [parts[TILE], header.networksLevel];
     const { zHat, symbols } = await latents.read(model, payload, latentShape(tile), level);
     for (const { data } of [zHat, symbols]) hash.update(new Uint8Array(Int32Array.from(data).buffer));
   }

@@ -3,6 +3,7 @@
 // Two pictures of one size on one stage, with a divider between them, zoom and movement.
 class Viewer {
   static LARGEST_SCALE = 32;
+  static CHECKS = 16; // pixels of the screen, of a page's checkerboard behind transparent pictures
 
   // root: an empty element. size: [width, height] in pixels.
   // views: {label, detail, source}, source being the URL of a picture. left, right: their indexes.
@@ -154,6 +155,7 @@ class Viewer {
     for (const layer of Object.values(this.layers)) {
       const image = layer.firstElementChild;
       image.style.transform = `translate(${x}px, ${y}px) scale(${this.scale})`;
+      image.style.setProperty("--checks", `${Viewer.CHECKS / this.scale}px`);
       image.style.imageRendering = this.scale > 1 ? "pixelated" : "auto";
     }
     const edge = this.divide * width;

@@ -4,9 +4,10 @@
  * Bytes enter, checked fields and payloads leave; this module knows no pixels and no networks.
  *
  * @typedef {{version: number, modelId: number, level: number, networksLevel: number,
- *   width: number, height: number, channels: number, neutral: boolean, bitDepth: number,
- *   tileSize: number}} Header
+ *   width: number, height: number, channels: number, neutral: boolean, alpha: boolean,
+ *   bitDepth: number, tileSize: number}} Header alpha is beside the channels
  * @typedef {{type: string, payload: Uint8Array}} Section
+ * @typedef {Record<string, Uint8Array>} Parts the payloads of a tile by their types
  */
 
 import { crc32 } from "./crc32.js";
@@ -21,16 +22,23 @@ export const METADATA = "iexpdck"; // types of sections, each at most once
 export const MAX_METADATA = 2 ** 22; // bytes that one of these sections may have
 export const MOST_METADATA = 2 ** 23; // that all of them may have together
 export const HEADER_SIZE = 20;
-export const TILE = "T";
-export const RESIDUAL = "R";
+export const [TILE, EXACT, ALPHA, RESIDUAL] = ["T", "E", "A", "R"];
 
 const MAGIC = "NPEG";
 const DITHER_MAGIC = "NPGD";
 const SECTION_SIZE = 9; // type, length, CRC-32
-const GREY = 0;
-const RGB = 1;
-const NEUTRAL = 2; // RGB whose channels are equal everywhere, coded as grey
-const TILE_PARTS = TILE + RESIDUAL; // a tile's sections in order: the first begins it
+/** Sections of a tile and their places in it; it has one in place 1, others may be there. */
+const PARTS = { [ALPHA]: 0, [TILE]: 1, [EXACT]: 1, [RESIDUAL]: 2 };
+const PIXELS = 1;
+/** Of each code: channels of colour, whether these are equal everywhere, whether alpha is there. */
+const LAYOUTS = [
+  [1, false, false],
+  [3, false, false],
+  [3, true, false],
+  [1, false, true],
+  [3, false, true],
+  [3, true, true],
+];
 
 const hex = (number, digits = 8) => number.toString(16).padStart(digits, "0");
 const ascii = (bytes) => String.fromCharCode(...bytes);
@@ -64,7 +72,7 @@ export function readHeader(data) {
   if (level >= LEVELS) {
     throw new FormatError(`quality byte is ${level}, at most ${LEVELS - 1} is defined`);
   }
-  if (layout > NEUTRAL || networks > LEVELS) {
+  if (layout >= LAYOUTS.length || networks > LEVELS) {
     const found = `layout ${hex(layout, 2)} and byte 15 ${hex(networks, 2)}`;
     throw new FormatError(`${found} are not defined`);
   }
@@ -72,6 +80,7 @@ export function readHeader(data) {
     throw new FormatError(`image of ${width}x${height} pixels in tiles of ${units * TILE_UNIT}`);
   }
   checkSize(width, height);
+  const [channels, neutral, alpha] = LAYOUTS[layout];
   return {
     version: data[4],
     modelId: data[5],
@@ -79,8 +88,9 @@ export function readHeader(data) {
     networksLevel: networks ? networks - 1 : level,
     width,
     height,
-    channels: layout === GREY ? 1 : 3,
-    neutral: layout === NEUTRAL,
+    channels,
+    neutral,
+    alpha,
     bitDepth: 8,
     tileSize: units * TILE_UNIT,
   };
@@ -146,44 +156,52 @@ export function readSections(data) {
   const header = readHeader(data);
   const sections = sectionsOf(data);
   for (const { type } of sections) {
-    if (!TILE_PARTS.includes(type) && !/^[a-z]$/.test(type)) {
+    if (!(type in PARTS) && !/^[a-z]$/.test(type)) {
       throw new FormatError(`section type '${type}' is not known and needed for the pixels`);
     }
   }
   checkMetadata(sections);
-  const tiles = tileParts(sections).length;
-  const rows = Math.ceil(header.height / header.tileSize);
-  const expected = rows * Math.ceil(header.width / header.tileSize);
-  if (tiles !== expected) {
-    throw new FormatError(`truncated: ${tiles} of ${expected} tiles are there`);
-  }
-  if (!TILE_PARTS.includes(sections.at(-1).type)) {
+  checkTiles(header, tileParts(sections));
+  if (!(sections.at(-1).type in PARTS)) {
     throw new FormatError("sections follow the last tile, which ends a file");
   }
   return { header, sections };
 }
 
 /**
- * Return the sections of each tile, type to payload, in raster order.
+ * Return the sections of each tile in raster order: one that does not come later in a tile begins
+ * the next.
  * @param {Section[]} sections
- * @returns {Record<string, Uint8Array>[]}
- * @throws {FormatError} one is there twice, out of order, or before the first tile
+ * @returns {Parts[]}
  */
 export function tileParts(sections) {
   const tiles = [];
-  let rank = TILE_PARTS.length;
+  let before = Infinity;
   for (const { type, payload } of sections) {
-    if (!TILE_PARTS.includes(type)) continue;
-    const before = rank;
-    rank = TILE_PARTS.indexOf(type);
-    if (rank === 0) {
-      tiles.push({});
-    } else if (!tiles.length || rank <= before) {
-      throw new FormatError(`section '${type}' is there twice or not behind its tile's`);
-    }
+    if (!(type in PARTS)) continue;
+    if (PARTS[type] <= before) tiles.push({});
     tiles.at(-1)[type] = payload;
+    before = PARTS[type];
   }
   return tiles;
+}
+
+/** Throw FormatError unless all tiles are there, each with what it needs. */
+function checkTiles({ width, height, tileSize, alpha }, tiles) {
+  const hasPixels = (parts) => Object.keys(parts).some((type) => PARTS[type] === PIXELS);
+  const count = tiles.filter(hasPixels).length;
+  const expected = Math.ceil(height / tileSize) * Math.ceil(width / tileSize);
+  if (count !== expected) {
+    throw new FormatError(`truncated: ${count} of ${expected} tiles are there`);
+  }
+  if (tiles.length !== count || tiles.some((parts) => ALPHA in parts !== alpha)) {
+    const found = tiles.filter((parts) => ALPHA in parts).length;
+    const wanted = alpha ? expected : 0;
+    throw new FormatError(`${found} tiles have an alpha section, expected ${wanted}`);
+  }
+  if (tiles.some((parts) => RESIDUAL in parts && !(TILE in parts))) {
+    throw new FormatError("a residual is behind an exact tile, expected the networks' section");
+  }
 }
 
 /** Throw FormatError for metadata that is there twice or larger than it may be. */
@@ -207,7 +225,8 @@ function checkMetadata(sections) {
 export function packHeader(header) {
   const data = new Uint8Array(HEADER_SIZE);
   const fields = view(data);
-  const layout = header.neutral ? NEUTRAL : header.channels === 1 ? GREY : RGB;
+  const { channels, neutral, alpha } = header;
+  const layout = LAYOUTS.findIndex((one) => `${one}` === `${[channels, neutral, alpha]}`);
   data.set(Array.from(MAGIC, (letter) => letter.charCodeAt(0)));
   data.set([VERSION, header.modelId, header.level, layout], 4);
   fields.setUint16(8, header.width & 65535, true);
@@ -237,10 +256,14 @@ export function packSection(type, payload) {
 /**
  * Return a whole file.
  * @param {Header} header
- * @param {Uint8Array[]} tiles payloads, in raster order
+ * @param {Parts[]} tiles their sections, in raster order
  */
 export function write(header, tiles) {
-  return concat([packHeader(header), ...tiles.map((payload) => packSection(TILE, payload))]);
+  const inOrder = (parts) => Object.keys(parts).sort((a, b) => PARTS[a] - PARTS[b]);
+  const sections = tiles.flatMap((parts) =>
+    inOrder(parts).map((type) => packSection(type, parts[type]))
+  );
+  return concat([packHeader(header), ...sections]);
 }
 
 /**

@@ -9,21 +9,22 @@ import { crc32 } from "./crc32.js";
 import { deflate } from "./streams.js";
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+const COLOUR_TYPES = { 1: 0, 2: 4, 3: 2, 4: 6 }; // of so many channels
 const UP = 2; // the filter of each row: its difference to the one above
 const PER_METRE = 1 / 0.0254; // of dots an inch
 
 /**
  * Return a PNG file.
- * @param {import("./networks.js").Planes} pixels (H, W, 3) or (H, W, 1), 8 bits
+ * @param {import("./networks.js").Planes} pixels (H, W, 1..4), 8 bits: grey or RGB, or with alpha
  * @param {import("./metadata_sections.js").Metadata} metadata whose profile, EXIF and dpi it gets
  * @returns {Promise<Uint8Array>}
  */
 export async function encodePng(pixels, metadata = {}) {
   const [height, width, channels] = pixels.shape;
-  const colourType = channels === 3 ? 2 : 0;
+  const colourType = COLOUR_TYPES[channels];
   const head = Uint8Array.from([...bigEndian(width), ...bigEndian(height), 8, colourType, 0, 0, 0]);
   const parts = [Uint8Array.from(SIGNATURE), chunk("IHDR", head)];
-  if (metadata.iccProfile && channels === 3) {
+  if (metadata.iccProfile && channels >= 3) {
     const name = new TextEncoder().encode("ICC\0\0"); // its end, and zlib as the method
     parts.push(chunk("iCCP", concat([name, await deflate(metadata.iccProfile)])));
   } else {

@@ -1,0 +1,131 @@
+/**
+ * Payloads of tiles to pixels; `encoder` faces it.
+ *
+ * Enters: the header of a file and what is in the sections of its tiles. Leaves: 8-bit pixels,
+ * (H, W, 1) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
+ *
+ *     read: what the sections of one tile say
+ *         latents.read, dequantise: payloads to latents
+ *         residual.unpack: what the networks left
+ *         exact.decode: pixels as they were
+ *         transparency.decode: alpha
+ *     assemble: tiles to an image
+ *         fromNetworks: latents to pixels, by tiles.synthesise
+ *         residual.add: what they left
+ *         transparency.join: alpha beside the colours
+ *
+ * @typedef {import("./networks.js").Planes} Planes
+ * @typedef {import("./container.js").Header} Header
+ * @typedef {{yHat?: ?Planes, planes?: Planes, behind?: ?import("./residual.js").Residual,
+ *   alpha: ?Planes}} Decoded latents (M, h, w), or the pixels (H, W, C) of an exact tile; what is
+ *   added to what the networks make of the latents, if there are any; alpha (H, W, 1)
+ */
+
+import { ALPHA, EXACT, RESIDUAL, TILE } from "./container.js";
+import { FormatError } from "./errors.js";
+import * as exact from "./exact.js";
+import * as latents from "./latents.js";
+import * as residual from "./residual.js";
+import { latentShape, synthesise, tilesOf } from "./tiles.js";
+import * as transparency from "./transparency.js";
+
+/**
+ * Return what the payloads of a tile say.
+ * @param {import("./networks.js").Models} models
+ * @param {import("./container.js").Parts} parts
+ * @param {import("./tiles.js").Tile} tile
+ * @param {Header} header
+ * @returns {Promise<Decoded>}
+ * @throws {FormatError} one holds nothing of its kind, or they do not go together
+ */
+export async function read(models, parts, tile, header) {
+  const size = [tile.bottom - tile.top, tile.right - tile.left];
+  const channels = planesOf(header);
+  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size) : null;
+  if (EXACT in parts) return { planes: exact.decode(parts[EXACT], [...size, channels]), alpha };
+  const [model, level] = [await models.get(header.modelId), header.networksLevel];
+  const alone = !parts[TILE].length;
+  let [yHat, behind] = [null, null];
+  if (!alone) {
+    const { zHat, symbols } = await latents.read(model, parts[TILE], latentShape(tile), level);
+    yHat = await latents.dequantise(model, zHat, symbols, level);
+  } else if (!(RESIDUAL in parts)) {
+    throw new FormatError("tile has an empty payload and no residual");
+  }
+  if (RESIDUAL in parts) {
+    const tables = await models.residualTables();
+    behind = residual.unpack(parts[RESIDUAL], tables, size, channels, alone);
+  }
+  return { yHat, behind, alpha };
+}
+
+/**
+ * Return the image that tiles make, in the file's channels.
+ * @param {import("./networks.js").Models} models
+ * @param {Decoded[]} decoded
+ * @param {Header} header
+ * @param {() => Promise<void>} step called after each tile
+ * @returns {Promise<Planes>}
+ */
+export async function assemble(models, decoded, header, step) {
+  const planes = await fromNetworks(models, decoded, header, step);
+  const { width, height } = header;
+  const alpha = { data: new Uint8Array(header.alpha ? width * height : 0), shape: [height, width, 1] };
+  for (const [i, tile] of tilesOf(header).entries()) {
+    if (decoded[i].planes) paste(planes, decoded[i].planes, tile);
+    if (decoded[i].behind) residual.add(planes, tile, decoded[i].behind);
+    if (decoded[i].alpha) paste(alpha, decoded[i].alpha, tile);
+  }
+  const colours = header.neutral ? tripled(planes) : planes;
+  return header.alpha ? transparency.join(colours, alpha) : colours;
+}
+
+/** Copy the pixels (h, w, C) of a tile into an image (H, W, C). */
+function paste(image, { data, shape: [height, width, channels] }, { top, left }) {
+  for (let row = 0; row < height; row++) {
+    const line = data.subarray(channels * width * row, channels * width * (row + 1));
+    image.data.set(line, channels * ((top + row) * image.shape[1] + left));
+  }
+}
+
+/** Return what the networks make of the latents of each tile, (H, W, C), C = 1 or 3. */
+async function fromNetworks(models, decoded, header, step) {
+  const { width, height } = header;
+  const channels = planesOf(header);
+  if (decoded.every(({ yHat }) => !yHat)) {
+    return { data: new Uint8Array(height * width * channels), shape: [height, width, channels] };
+  }
+  const model = await models.get(header.modelId);
+  const known = tilesOf(header).map(
+    (tile, i) => decoded[i].yHat ?? zeros([model.latents, ...latentShape(tile)])
+  );
+  const rgb = await synthesise(model, known, header, step);
+  return channels === 3 ? rgb : meanOf(rgb);
+}
+
+/** Return how many channels are decoded: one where all are equal. */
+function planesOf({ neutral, channels }) {
+  return neutral ? 1 : channels;
+}
+
+function zeros(shape) {
+  return { data: new Float32Array(shape.reduce((a, b) => a * b)), shape };
+}
+
+/** Return the mean of the channels of (H, W, 3), (H, W, 1). */
+function meanOf(rgb) {
+  const [height, width] = rgb.shape;
+  const data = new Uint8Array(height * width);
+  for (let i = 0; i < data.length; i++) {
+    const sum = rgb.data[3 * i] + rgb.data[3 * i + 1] + rgb.data[3 * i + 2];
+    data[i] = Math.floor((sum + 1) / 3); // rounded
+  }
+  return { data, shape: [height, width, 1] };
+}
+
+/** Repeat the channel of (H, W, 1) three times. */
+export function tripled({ data, shape }) {
+  const rgb = new Uint8Array(3 * data.length);
+  data.forEach((value, i) => rgb.fill(value, 3 * i, 3 * i + 3));
+  return { data: rgb, shape: [shape[0], shape[1], 3] };
+}
