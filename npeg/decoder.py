@@ -21,6 +21,7 @@ import numpy as np
 from . import exact, latents, networks, residual, tiles, transparency
 from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
 from .errors import FormatError
+from .networks import Model
 from .residual import Residual
 from .tiles import Float, Pixels, Tile, tiles_of
 
@@ -79,14 +80,17 @@ def assemble(decoded: list[Decoded], header: Header) -> Pixels:
     return transparency.join(_to_channels(planes, header), alpha)
 
 
-def from_networks(y_hats: list[Float | None], header: Header) -> Pixels:
+def from_networks(
+    y_hats: list[Float | None], header: Header, model: Model | None = None
+) -> Pixels:
     """Return what the networks make of the latents of each tile, (H, W, C), C = 1 or 3.
 
-    What they make of a tile without latents is of no account.
+    What they make of a tile without latents is of no account. The model is the header's unless
+    another is given.
     """
     if all(y_hat is None for y_hat in y_hats):
         return np.empty((header.height, header.width, header.planes), np.uint8)
-    model = networks.load(header.model_id)
+    model = model or networks.load(header.model_id)
     every = [
         np.zeros((model.latents, *place.latent_shape()), np.float32) if y_hat is None else y_hat
         for place, y_hat in zip(tiles_of(header), y_hats, strict=True)

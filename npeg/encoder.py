@@ -233,7 +233,7 @@ def _quantised(
         return
     found = list(first)
     y_hats = [None if tile is None else tile.y_hat for tile in found]
-    known = decoder.from_networks(y_hats, header)
+    known = decoder.from_networks(y_hats, header, model)
     known = known if header.planes == 3 else np.repeat(known, 3, axis=2)
     found.reverse()
     for place in tiles_of(header):

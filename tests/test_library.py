@@ -270,7 +270,8 @@ def test_six_tries_come_within_two_percent_of_the_best_of_all_levels(above):
 
 
 def test_a_target_that_only_some_levels_of_a_small_picture_reach_is_reached(monkeypatch):
-    grey = np.full((16, 16, 3), 128, np.uint8)
+    ramp = np.add.outer(np.arange(16), 2 * np.arange(16))  # 46 greys: not flat, or it is exact
+    grey = np.repeat((100 + ramp)[..., None], 3, axis=2).astype(np.uint8)
     coded = [codec.encode_with_reconstruction(grey, level) for level in range(201)]
     known = lambda *given: coded[given[1]]  # noqa: E731
     monkeypatch.setattr(codec, "encode_with_reconstruction", known)
