@@ -9,10 +9,11 @@ import io
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from . import container, dither
+from . import container, dither, limits
+from .container import PIECE
 from .errors import InputError, LimitError
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from .dither.container import Header as DitherHeader
-
-PIECE = 1 << 20  # bytes read at once
 
 
 def npeg_file(source: object) -> bytes:
@@ -47,6 +46,34 @@ def npeg_file(source: object) -> bytes:
         expected = "expected a .npeg file: a path, a file object, or its bytes"
         raise InputError(f"found {type(source).__name__}, {expected}")
     return data
+
+
+@contextmanager
+def opened(source: object) -> Iterator[Any]:
+    """Give a .npeg file as a file object at its beginning that can be read from any place.
+
+    Args:
+        source: as for `npeg_file`; what cannot be rewound is read.
+
+    Raises:
+        InputError: none of these, or not readable.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        with _opened(source, buffering=0) as file:  # no byte is read that is not asked for
+            yield file
+    elif hasattr(source, "read") and not isinstance(source, mmap.mmap) and _can_seek(source):
+        yield source
+    else:
+        yield io.BytesIO(npeg_file(source))
+
+
+def _can_seek(file: Any) -> bool:
+    """Tell whether a file object could be rewound, which is done."""
+    try:
+        file.seek(0)
+    except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
+        return False
+    return True
 
 
 @contextmanager
@@ -104,9 +131,9 @@ def read_header(data: bytes) -> container.Header | DitherHeader:
     return container.read_header(data)
 
 
-def _opened(path: str | os.PathLike[str]) -> io.BufferedReader:
+def _opened(path: str | os.PathLike[str], buffering: int = -1) -> Any:
     try:
-        return open(path, "rb")
+        return open(path, "rb", buffering)
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error).lower()
         raise InputError(f"found {reason}, expected a readable file: {os.fspath(path)}") from error
@@ -114,10 +141,20 @@ def _opened(path: str | os.PathLike[str]) -> io.BufferedReader:
 
 def _read(file: Any) -> bytes:
     """Read a .npeg file, no further than a file with such a header can be long."""
-    parts = [_piece(file, container.HEADER_SIZE)]  # a dither file's header has no more bytes
-    header = read_header(parts[0])
-    left = header.most_bytes + container.MOST_METADATA
-    while part := _piece(file, PIECE):
+    head = piece(file, container.HEADER_SIZE)  # a dither file's header has no more bytes
+    header = read_header(head)
+    limits.check(header.width, header.height)
+    return head + rest(file, header)
+
+
+def rest(file: Any, header: container.Header | DitherHeader) -> bytes:
+    """Read what is behind the header of a .npeg file.
+
+    Raises:
+        LimitError: it is far longer than the header allows; no more of it is read.
+    """
+    parts, left = [], header.most_bytes + container.MOST_METADATA
+    while part := piece(file, PIECE):
         parts.append(part)
         left -= len(part)
         if left < 0:
@@ -128,16 +165,15 @@ def _read(file: Any) -> bytes:
 
 def _rewound(file: Any) -> Any:
     """Return a file object at its beginning; a pipe has none, and goes on."""
-    with suppress(AttributeError, OSError):  # io.UnsupportedOperation is an OSError
-        file.seek(0)
+    _can_seek(file)
     return file
 
 
 def _all_of(file: Any) -> bytes:
-    return b"".join(iter(lambda: _piece(file, PIECE), b""))
+    return b"".join(iter(lambda: piece(file, PIECE), b""))
 
 
-def _piece(file: Any, size: int) -> bytes:
+def piece(file: Any, size: int) -> bytes:
     """Read up to `size` bytes; fewer only at the end of the file."""
     piece = b""
     while len(piece) < size:
