@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from . import (
     bars,
@@ -170,13 +170,17 @@ def _encode(args: argparse.Namespace) -> int:
 
 def _encode_file(args: argparse.Namespace, job: Job) -> Record:
     start = time.perf_counter()
-    with files.open_source(job.source) as file, image_files.open_image(file) as image:
-        if args.all_frames:
-            return _encode_frames(args, job, image, start)
-        if args.frame is not None:
-            image_files.seek(image, args.frame)
-        with _knowing_frames(args.frame is not None):
-            data = _encoded(args, image)
+    with files.open_source(job.source) as file:
+        if args.all_frames or args.frame is not None or args.ssimulacra2 is not None:
+            with image_files.open_image(file) as image:
+                if args.all_frames:
+                    return _encode_frames(args, job, image, start)
+                if args.frame is not None:
+                    image_files.seek(image, args.frame)
+                with _knowing_frames(args.frame is not None):
+                    data = _encoded(args, image)
+        else:
+            data = _encoded(args, file)  # whose pixels need not be in memory as an image, too
     _write(job, data, args)
     _warn_if_larger(job, len(data))
     return records.record(job, _read_header(data), len(data), start)
@@ -200,8 +204,8 @@ def _encode_frames(args: argparse.Namespace, job: Job, image: Image, start: floa
     return record | {"outputs": outputs}
 
 
-def _encoded(args: argparse.Namespace, image: Image) -> bytes:
-    """Return the .npeg file of an opened image, by a command's arguments."""
+def _encoded(args: argparse.Namespace, image: Image | BinaryIO) -> bytes:
+    """Return the .npeg file of an opened image or an image file, by a command's arguments."""
     quality = 75.0 if args.quality is None else args.quality
     effort, tune = 1 if args.effort is None else args.effort, args.tune or "visual"
     target = {name: getattr(args, name) for name in ("bpp", "size", "psnr")}
@@ -275,7 +279,7 @@ def _enhanced(pixels: NDArray[np.uint8], args: argparse.Namespace) -> NDArray[np
     return transparency.join(enhance(colours, args.enhance, args.strength), alpha)
 
 
-def _quality_of_score(image: Image, score: float, options: EncoderOptions) -> float:
+def _quality_of_score(image: Image | BinaryIO, score: float, options: EncoderOptions) -> float:
     """Return the quality of the smallest file of at least this SSIMULACRA2 score.
 
     Raises:

@@ -9,7 +9,7 @@ import io
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from . import container, dither, limits
@@ -80,6 +80,8 @@ def _can_seek(file: Any) -> bool:
 def image_or_array(source: object) -> Iterator[Image.Image | NDArray[np.uint8]]:
     """Give the Pillow image or the array that is handed in, or that of an image file.
 
+    The pixels of an image that is opened here are given back in the end.
+
     Args:
         source: a Pillow image, an array, or an image file: a path, a file object opened in binary
             mode, or a buffer of bytes.
@@ -96,7 +98,7 @@ def image_or_array(source: object) -> Iterator[Image.Image | NDArray[np.uint8]]:
         yield source
         return
     if isinstance(source, (str, os.PathLike)):
-        with _opened(source) as file, open_image(file) as image:
+        with _opened(source) as file, closing(open_image(file)) as image:
             yield image
         return
     if isinstance(source, memoryview) and source.ndim > 1:
@@ -105,14 +107,14 @@ def image_or_array(source: object) -> Iterator[Image.Image | NDArray[np.uint8]]:
         yield np.asarray(source)
         return
     if hasattr(source, "read") and not isinstance(source, mmap.mmap):
-        with open_image(io.BytesIO(_all_of(_rewound(source)))) as image:
+        with closing(open_image(io.BytesIO(_all_of(_rewound(source))))) as image:
             yield image
         return
     data = _buffer(source)
     if data is None:
         expected = "expected a Pillow image, a uint8 NumPy array, or an image file"
         raise InputError(f"found {type(source).__name__}, {expected}")
-    with open_image(io.BytesIO(data)) as image:
+    with closing(open_image(io.BytesIO(data))) as image:
         yield image
 
 
