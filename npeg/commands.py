@@ -32,7 +32,7 @@ from . import (
     records,
     threads,
 )
-from .errors import InputError, LimitError
+from .errors import InputError
 from .files import STREAM
 from .jobs import Job, Kind, Record
 
@@ -169,6 +169,8 @@ def _encode(args: argparse.Namespace) -> int:
 
 
 def _encode_file(args: argparse.Namespace, job: Job) -> Record:
+    from . import inputs
+
     start = time.perf_counter()
     with files.open_source(job.source) as file:
         if args.all_frames or args.frame is not None or args.ssimulacra2 is not None:
@@ -183,11 +185,13 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
             data = _encoded(args, file)  # whose pixels need not be in memory as an image, too
     _write(job, data, args)
     _warn_if_larger(job, len(data))
-    return records.record(job, _read_header(data), len(data), start)
+    return records.record(job, inputs.read_header(data), len(data), start)
 
 
 def _encode_frames(args: argparse.Namespace, job: Job, image: Image, start: float) -> Record:
     """Write each frame or page to a file of its own."""
+    from . import inputs
+
     if job.output == STREAM:
         raise InputError("found - as the output of all frames, expected a name for their files")
     outputs, sizes = [], []
@@ -199,7 +203,9 @@ def _encode_frames(args: argparse.Namespace, job: Job, image: Image, start: floa
         _write(job._replace(output=output), data, args)
         outputs.append(output)
         sizes.append(len(data))
-    record = records.record(job._replace(output=outputs[0]), _read_header(data), sum(sizes), start)
+    record = records.record(
+        job._replace(output=outputs[0]), inputs.read_header(data), sum(sizes), start
+    )
     record["rate_bpp"] = round(record["rate_bpp"] / len(outputs), 6)
     return record | {"outputs": outputs}
 
@@ -262,7 +268,7 @@ def _cropped(args: argparse.Namespace, job: Job) -> Decoded:
         pixels = decode(file, region=args.crop)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        header = _read_header(file.read(container.HEADER_SIZE))
+        header = inputs.read_header(file.read(container.HEADER_SIZE))
         file.seek(0)
         is_dither = isinstance(header, dither.container.Header)
         found = {} if is_dither else container.read_leading(file)[1]
@@ -391,34 +397,13 @@ def _info_file(args: argparse.Namespace, job: Job) -> Record:
     }
 
 
-# --- .npeg files, read with care ---
-
-
-def _read_header(data: bytes) -> AnyHeader:
-    """Read the header of a .npeg file, npeg's own or that of a dither codec."""
-    from . import container, dither
-
-    return (
-        dither.container.read_header(data) if dither.is_file(data) else container.read_header(data)
-    )
-
-
 def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
     """Read a .npeg file, no further than a file with such a header can be long."""
-    from .container import HEADER_SIZE, MOST_METADATA
+    from . import inputs
 
     with files.open_source(source) as file:
-        parts = [file.read(HEADER_SIZE)]  # a dither file's header has no more bytes
-        header = _read_header(parts[0])
-        limits.check(header.width, header.height)
-        left = header.most_bytes + MOST_METADATA
-        while part := file.read(1 << 20):
-            parts.append(part)
-            left -= len(part)
-            if left < 0:
-                size = f"{header.width}x{header.height}"
-                raise LimitError(f"found a far longer file than {size} pixels need")
-    return header, b"".join(parts)
+        data = inputs.read(file)
+    return inputs.read_header(data), data
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -38,9 +38,9 @@ def npeg_file(source: object) -> bytes:
     """
     if isinstance(source, (str, os.PathLike)):
         with _opened(source) as file:
-            return _read(file)
+            return read(file)
     if hasattr(source, "read") and not isinstance(source, mmap.mmap):
-        return _read(_rewound(source))
+        return read(_rewound(source))
     data = _buffer(source)
     if data is None:
         expected = "expected a .npeg file: a path, a file object, or its bytes"
@@ -141,7 +141,7 @@ def _opened(path: str | os.PathLike[str], buffering: int = -1) -> Any:
         raise InputError(f"found {reason}, expected a readable file: {os.fspath(path)}") from error
 
 
-def _read(file: Any) -> bytes:
+def read(file: Any) -> bytes:
     """Read a .npeg file, no further than a file with such a header can be long."""
     head = piece(file, container.HEADER_SIZE)  # a dither file's header has no more bytes
     header = read_header(head)

@@ -1,6 +1,7 @@
 """A region equals the same part of the whole image, and little is read for it."""
 
 import io
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,25 @@ def test_a_stream_of_tiles_codes_what_all_tiles_together_do(
         assert streamed[0] == together[0]
         np.testing.assert_array_equal(streamed[1], together[1])
         np.testing.assert_array_equal(streamed[1], codec.decode_pixels(streamed[0]))
+
+
+def test_memory_does_not_grow_with_the_rows_of_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "AT_ONCE", 0)
+    options, photo = EncoderOptions(tile_size=64), data.astronaut()[:, 200:264]
+    codec.encode_pixels(photo[:64], 140, options)
+
+    def peak(work: Callable[[], Any]) -> int:
+        """Return the bytes that NumPy and Python had at most; the networks' are not counted."""
+        tracemalloc.start()
+        work()
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    encoding, decoding = [], []
+    for pixels in (photo, np.concatenate([photo, photo[::-1], photo])):
+        file = codec.encode_pixels(pixels, 140, options)
+        encoding.append(peak(lambda p=pixels: codec.encode_pixels(p, 140, options)))
+        decoding.append(peak(lambda f=file: codec.decode_pixels(f)) - pixels.size)
+    assert encoding[1] < encoding[0] + 200_000  # 16 tiles more, each of 64 KiB of y_hat alone
+    assert decoding[1] < decoding[0] + 200_000
