@@ -53,6 +53,7 @@ def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
     if EXACT in parts:
         pixels = exact.decode(parts[EXACT], *sides, header.planes)
         return Decoded(planes=pixels.reshape(*sides, header.planes), alpha=alpha)
+    networks.load(header.model_id)  # an unknown model is refused, whatever the payload
     y_hat, behind = None, None
     if parts[TILE]:
         y_hat = read_latents(parts[TILE], tile, header)
