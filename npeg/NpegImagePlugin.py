@@ -72,6 +72,18 @@ class NpegImageFile(ImageFile.ImageFile):
             self.im = Image.fromarray(pixels).im
         return super().load()
 
+    def crop(self, box: tuple[float, float, float, float] | None = None) -> Image.Image:
+        """Return a rectangle; before the pixels are decoded, only what it needs is read of them."""
+        if self._encoded and self.fp is not None and box is not None:
+            left, top, right, bottom = (round(side) for side in box)
+            if 0 <= left < right <= self.width and 0 <= top < bottom <= self.height:
+                try:
+                    pixels = decode(self.fp, region=(left, top, right - left, bottom - top))
+                except NpegError as error:
+                    raise OSError(str(error)) from error
+                return self._new(Image.fromarray(pixels).im)
+        return super().crop(box)
+
     def verify(self) -> None:
         """Raise OSError unless the file is whole and every CRC-32 agrees; decodes no pixels."""
         if self._encoded and self.fp is not None:

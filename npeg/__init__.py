@@ -44,6 +44,7 @@ def encode(
     lossless: bool = False,
     alpha_quality: float = 100,
     background: str | None = None,
+    max_pixels: int | None = None,
 ) -> bytes:
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
 
@@ -66,6 +67,8 @@ def encode(
         lossless: every pixel comes back as it was, alpha too; takes no target.
         alpha_quality: 100 keeps alpha as it is, less makes it smaller, down to 16 levels at 0.
         background: a colour, such as white or #rrggbb, that transparent images are put in front of.
+        max_pixels: refuse more pixels than these; by default NPEG_MAX_PIXELS of the environment,
+            else 178956970, twice Pillow's `Image.MAX_IMAGE_PIXELS`.
 
     Returns:
         The bytes of the file.
@@ -77,20 +80,32 @@ def encode(
     Warns:
         UserWarning: something of the image is converted, cut or not stored.
     """
-    from . import encoding
+    from . import encoding, limits
     from .encoder_rule import EncoderOptions
     from .targets import Target
 
     target = Target(quality, bpp, size, psnr)
     options = EncoderOptions(effort, tune, lossless=lossless, alpha_quality=alpha_quality)
-    return encoding.encode(image, target, options, codec, metadata, strip, background=background)
+    with limits.at_most(max_pixels):
+        return encoding.encode(
+            image, target, options, codec, metadata, strip, background=background
+        )
 
 
-def decode(data: Source) -> NDArray[np.uint8]:
-    """Decode a .npeg file.
+def decode(
+    data: Source,
+    *,
+    region: tuple[int, int, int, int] | None = None,
+    max_pixels: int | None = None,
+) -> NDArray[np.uint8]:
+    """Decode a .npeg file, or a region of its image.
 
     Args:
         data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
+        region: left, top, width and height in pixels of a rectangle inside the image.  Of a path
+            or a file object that can seek, only what it needs is read, and verified.
+        max_pixels: refuse more pixels than these, of the region where there is one; by default
+            NPEG_MAX_PIXELS of the environment, else 178956970.
 
     Returns:
         uint8 pixels, C-contiguous, RGB (H, W, 3) or grey (H, W), with alpha (H, W, 4) or (H, W, 2)
@@ -100,9 +115,10 @@ def decode(data: Source) -> NDArray[np.uint8]:
     Raises:
         NpegError: the bytes are not a valid file, or this version of npeg cannot read it.
     """
-    from . import encoding
+    from . import encoding, limits
 
-    return encoding.decode(data)
+    with limits.at_most(max_pixels):
+        return encoding.decode(data, region)
 
 
 def info(data: Source) -> Info | DitherInfo:

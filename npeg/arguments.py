@@ -12,6 +12,8 @@ import sys
 from typing import Any
 
 from . import files
+from .limits import DEFAULT as MOST_BY_DEFAULT
+from .limits import MOST as MOST_PIXELS
 from .threads import MOST
 
 SIZE_UNITS = {
@@ -35,6 +37,7 @@ EXAMPLES = {
     "decode": """
   npeg decode photo.npeg                   photo.png
   npeg decode photo.npeg photo.jpg
+  npeg decode large.npeg --crop 4000,2000,512,512
   npeg decode archive/ -o pictures/ -j 2
   npeg decode - < photo.npeg > photo.png
 """,
@@ -59,6 +62,7 @@ EXAMPLES = {
 ENVIRONMENT = f"""
 environment (an empty variable is as good as none):
   NPEG_THREADS     threads of the networks, 1 to {MOST} (default: all cores; --threads goes before)
+  NPEG_MAX_PIXELS  pixels an image may have (default {MOST_BY_DEFAULT}; --max-pixels goes before)
   NPEG_CIFAR10     where the teaching program finds its pictures, a folder or an archive
 """
 
@@ -118,6 +122,8 @@ def add_decode(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `npeg decode`."""
     text = "the input's name with .png; its extension chooses the image format"
     _add_names(parser, text, "; after one file also its output.png")
+    text = "decode a rectangle of these pixels alone, from those tiles that it needs"
+    parser.add_argument("--crop", type=_rectangle, metavar="X,Y,W,H", help=text)
     _add_background(parser)
     _add_strip(parser)
     _add_switches(parser)
@@ -141,6 +147,7 @@ def add_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
     add = parser.add_argument
     add("--quiet", action="store_true", help="print errors only")
+    _add_limit(parser)
     parser.set_defaults(out=None, force=False, skip_existing=False, jobs=1, threads=None)
 
 
@@ -179,6 +186,12 @@ def _add_switches(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=_threads, metavar="N", help=text)
     add("--json", action="store_true", help="print one JSON object a file, errors too")
     add("--quiet", action="store_true", help="print errors only")
+    _add_limit(parser)
+
+
+def _add_limit(parser: argparse.ArgumentParser) -> None:
+    text = f"refuse images of more pixels (default {MOST_BY_DEFAULT})"
+    parser.add_argument("--max-pixels", type=_pixels, metavar="N", help=text)
 
 
 def _number(text: str, low: float, high: float, expected: str) -> float:
@@ -217,6 +230,17 @@ def _frame(text: str) -> int:
 
 def _count(text: str) -> int:
     return _whole(text, 256)
+
+
+def _pixels(text: str) -> int:
+    return _whole(text, MOST_PIXELS)
+
+
+def _rectangle(text: str) -> tuple[int, ...]:
+    if not re.fullmatch("[0-9]{1,8}(,[0-9]{1,8}){3}", text):
+        expected = "expected X,Y,W,H in pixels, such as 0,0,512,512"
+        raise argparse.ArgumentTypeError(f"found {text!r}, {expected}")
+    return tuple(map(int, text.split(",")))
 
 
 def _whole(text: str, most: int) -> int:

@@ -4,7 +4,11 @@ Enters or leaves: uint8 pixels, (H, W, 3) RGB, (H, W) grey or these with alpha, 
 (H, W, 2), and the bytes of a file.
 """
 
-from . import container, decoder, encoder
+from collections.abc import Iterator
+
+from . import container, decoder, encoder, limits
+from .container import Parts
+from .decoder import Decoded
 from .encoder_rule import DEFAULT, EncoderOptions
 from .tiles import Pixels, tiles_of
 
@@ -24,8 +28,9 @@ def encode_pixels(pixels: Pixels, level: int, options: EncoderOptions = DEFAULT)
         LimitError: the image is too large.
         InputError: not such an array, or the level is out of range.
     """
-    header, parts, _ = encoder.encode(pixels, level, options)
-    return container.write(header, parts)
+    header = encoder.header_for(pixels, level, options)
+    parts = [tile.parts for tile in encoder.encode(pixels, header, options)]
+    return container.write(encoder.settled(header, parts), parts)
 
 
 def decode_pixels(data: bytes) -> Pixels:
@@ -39,16 +44,26 @@ def decode_pixels(data: bytes) -> Pixels:
 
     Raises:
         FormatError: the bytes are not a valid file, or need a model that is not there.
-        LimitError: larger than a decoder may allocate.
+        LimitError: more pixels than `limits` allows.
     """
-    header, parts = container.read_tiles(data)
+    header = container.read_header(data)
+    limits.check(header.width, header.height)
+    _, parts = container.read_tiles(data)
     places = zip(parts, tiles_of(header), strict=True)
-    return decoder.assemble([decoder.read(*tile, header) for tile in places], header)
+    return decoder.assemble((decoder.read(*tile, header) for tile in places), header)
 
 
 def encode_with_reconstruction(
     pixels: Pixels, level: int, options: EncoderOptions = DEFAULT
 ) -> tuple[bytes, Pixels]:
     """Encode an image; return the file and what `decode_pixels` makes of it on this machine."""
-    header, parts, decoded = encoder.encode(pixels, level, options)
-    return container.write(header, parts), decoder.assemble(decoded, header)
+    header = encoder.header_for(pixels, level, options)
+    parts: list[Parts] = []
+
+    def decoded() -> Iterator[Decoded]:
+        for tile in encoder.encode(pixels, header, options):
+            parts.append(tile.parts)
+            yield tile.decoded
+
+    found = decoder.assemble(decoded(), header)
+    return container.write(encoder.settled(header, parts), parts), found

@@ -14,11 +14,12 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
 from . import (
+    bars,
     decode,
     encode,
     files,
@@ -26,11 +27,12 @@ from . import (
     info,
     interrupts,
     jobs,
+    limits,
     metadata,
     records,
     threads,
 )
-from .errors import InputError, LimitError
+from .errors import InputError
 from .files import STREAM
 from .jobs import Job, Kind, Record
 
@@ -42,8 +44,10 @@ if TYPE_CHECKING:
     from .container import Header
     from .dither.container import Header as DitherHeader
     from .encoder_rule import EncoderOptions
+    from .metadata_sections import Metadata
 
     AnyHeader = Header | DitherHeader
+    Decoded = tuple[Record, NDArray[np.uint8], Metadata]
 
 NPEG = (".npeg",)
 UNREAD = (".heic", ".heif", ".jxl")  # names of pictures all the same
@@ -55,23 +59,25 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         NpegError: something is wrong with the arguments, whatever the files hold.
     """
-    with interrupts.prompt(), _threads(args.threads):
+    given = {threads.VARIABLE: args.threads, limits.VARIABLE: args.max_pixels}
+    with interrupts.prompt(), _environment(given):
+        threads.thread_count()  # a wrong variable is said once, before all work
+        limits.most_pixels()
         return COMMANDS[args.command](args)
 
 
 @contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    """Set how many threads the networks use, of worker processes too, for a while."""
-    before = os.environ.get(threads.VARIABLE)
-    if number is not None:
-        os.environ[threads.VARIABLE] = str(number)
-    threads.thread_count()  # a wrong variable is said once, before all work
+def _environment(given: dict[str, int | None]) -> Iterator[None]:
+    """Set variables that are given, for worker processes too, for a while."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     try:
         yield
     finally:
-        os.environ.pop(threads.VARIABLE, None)
-        if before is not None:
-            os.environ[threads.VARIABLE] = before
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 # --- many files ---
@@ -89,7 +95,7 @@ def _run(work: Callable[..., Record], kind: Kind, args: argparse.Namespace) -> i
     stream = sys.stderr if to_stdout else sys.stdout
     failed = skipped = 0
     with (
-        _progress(len(planned), args.quiet) as bar,
+        bars.of_files(len(planned), args.quiet) as bar,
         closing(jobs.run(partial(work, args), planned, args.jobs)) as outcomes,
     ):
         say = partial(files.say, write=bar.write) if bar else files.say
@@ -139,16 +145,6 @@ def _check_output_name(out: str | None, kind: Kind) -> None:
         raise InputError(f"found the output {out}, whose name ends in {extension}, {what}")
 
 
-def _progress(total: int, quiet: bool) -> AbstractContextManager[Any]:
-    """Return a progress bar on stderr, or nothing where nobody would watch it."""
-    if quiet or total < 2 or not sys.stderr.isatty():
-        return nullcontext()
-    from tqdm import tqdm
-
-    bar: AbstractContextManager[Any] = tqdm(total=total, unit="file", leave=False)
-    return bar
-
-
 # --- one file ---
 
 
@@ -173,21 +169,29 @@ def _encode(args: argparse.Namespace) -> int:
 
 
 def _encode_file(args: argparse.Namespace, job: Job) -> Record:
+    from . import inputs
+
     start = time.perf_counter()
-    with files.open_source(job.source) as file, image_files.open_image(file) as image:
-        if args.all_frames:
-            return _encode_frames(args, job, image, start)
-        if args.frame is not None:
-            image_files.seek(image, args.frame)
-        with _knowing_frames(args.frame is not None):
-            data = _encoded(args, image)
+    with files.open_source(job.source) as file:
+        if args.all_frames or args.frame is not None or args.ssimulacra2 is not None:
+            with image_files.open_image(file) as image:
+                if args.all_frames:
+                    return _encode_frames(args, job, image, start)
+                if args.frame is not None:
+                    image_files.seek(image, args.frame)
+                with _knowing_frames(args.frame is not None):
+                    data = _encoded(args, image)
+        else:
+            data = _encoded(args, file)  # whose pixels need not be in memory as an image, too
     _write(job, data, args)
     _warn_if_larger(job, len(data))
-    return records.record(job, _read_header(data), len(data), start)
+    return records.record(job, inputs.read_header(data), len(data), start)
 
 
 def _encode_frames(args: argparse.Namespace, job: Job, image: Image, start: float) -> Record:
     """Write each frame or page to a file of its own."""
+    from . import inputs
+
     if job.output == STREAM:
         raise InputError("found - as the output of all frames, expected a name for their files")
     outputs, sizes = [], []
@@ -199,17 +203,19 @@ def _encode_frames(args: argparse.Namespace, job: Job, image: Image, start: floa
         _write(job._replace(output=output), data, args)
         outputs.append(output)
         sizes.append(len(data))
-    record = records.record(job._replace(output=outputs[0]), _read_header(data), sum(sizes), start)
+    record = records.record(
+        job._replace(output=outputs[0]), inputs.read_header(data), sum(sizes), start
+    )
     record["rate_bpp"] = round(record["rate_bpp"] / len(outputs), 6)
     return record | {"outputs": outputs}
 
 
-def _encoded(args: argparse.Namespace, image: Image) -> bytes:
-    """Return the .npeg file of an opened image, by a command's arguments."""
+def _encoded(args: argparse.Namespace, image: Image | BinaryIO) -> bytes:
+    """Return the .npeg file of an opened image or an image file, by a command's arguments."""
     quality = 75.0 if args.quality is None else args.quality
     effort, tune = 1 if args.effort is None else args.effort, args.tune or "visual"
     target = {name: getattr(args, name) for name in ("bpp", "size", "psnr")}
-    with _watched(any(target.values()), args):
+    with bars.of_image(args, args.ssimulacra2 is not None or any(target.values())):
         if args.ssimulacra2 is not None:
             from .encoder_rule import EncoderOptions
 
@@ -236,15 +242,38 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     from . import transparency
 
     image_format = image_files.image_format(job.output)
-    header, data = _read_npeg(job.source)
-    pixels = decode(data)
+    record, pixels, found = (_decoded if args.crop is None else _cropped)(args, job)
     if args.background is not None:
         pixels = transparency.flatten(pixels, args.background)
     if args.enhance:
         pixels = _enhanced(pixels, args)
-    found = metadata(data).stripped() if args.strip else metadata(data)
+    found = found.stripped() if args.strip else found
     _write(job, image_files.image_file(pixels, image_format, found), args)
-    return records.record(job, header, len(data), start)
+    return record | {"seconds": round(time.perf_counter() - start, 4)}
+
+
+def _decoded(args: argparse.Namespace, job: Job) -> Decoded:
+    """Return the record, the pixels and the metadata of a file."""
+    header, data = _read_npeg(job.source)
+    with bars.of_image(args):
+        pixels = decode(data)
+    return records.record(job, header, len(data), 0), pixels, metadata(data)
+
+
+def _cropped(args: argparse.Namespace, job: Job) -> Decoded:
+    """Return the same of a rectangle, reading no more of the file than that needs."""
+    from . import container, dither, inputs, metadata_sections
+
+    with files.open_source(job.source) as source, inputs.opened(source) as file:
+        pixels = decode(file, region=args.crop)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        header = inputs.read_header(file.read(container.HEADER_SIZE))
+        file.seek(0)
+        is_dither = isinstance(header, dither.container.Header)
+        found = {} if is_dither else container.read_leading(file)[1]
+    record = records.record(job, header, size, 0) | {"crop": args.crop}
+    return record, pixels, metadata_sections.unpack(found)
 
 
 def _enhanced(pixels: NDArray[np.uint8], args: argparse.Namespace) -> NDArray[np.uint8]:
@@ -256,7 +285,7 @@ def _enhanced(pixels: NDArray[np.uint8], args: argparse.Namespace) -> NDArray[np
     return transparency.join(enhance(colours, args.enhance, args.strength), alpha)
 
 
-def _quality_of_score(image: Image, score: float, options: EncoderOptions) -> float:
+def _quality_of_score(image: Image | BinaryIO, score: float, options: EncoderOptions) -> float:
     """Return the quality of the smallest file of at least this SSIMULACRA2 score.
 
     Raises:
@@ -277,25 +306,6 @@ def _quality_of_score(image: Image, score: float, options: EncoderOptions) -> fl
 
     scale = targets.Scale(measure, "ssimulacra2", "", start=-10, slope=0.5, hope=20)
     return targets.level_for(to_pixels(image), score, scale, options) / 2
-
-
-@contextmanager
-def _watched(searches: bool, args: argparse.Namespace) -> Iterator[None]:
-    """Show how many encodings a search for a target has done, where somebody may watch."""
-    searches = searches or args.ssimulacra2 is not None
-    if not searches or args.quiet or not args.alone or not sys.stderr.isatty():
-        yield
-        return
-    from tqdm import tqdm
-
-    from . import targets
-
-    with tqdm(total=targets.TRIES, unit="encoding", leave=False, delay=0.5) as bar:
-        token = targets.watcher.set(bar.update)
-        try:
-            yield
-        finally:
-            targets.watcher.reset(token)
 
 
 def _write(job: Job, data: bytes, args: argparse.Namespace) -> None:
@@ -387,33 +397,13 @@ def _info_file(args: argparse.Namespace, job: Job) -> Record:
     }
 
 
-# --- .npeg files, read with care ---
-
-
-def _read_header(data: bytes) -> AnyHeader:
-    """Read the header of a .npeg file, npeg's own or that of a dither codec."""
-    from . import container, dither
-
-    return (
-        dither.container.read_header(data) if dither.is_file(data) else container.read_header(data)
-    )
-
-
 def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
     """Read a .npeg file, no further than a file with such a header can be long."""
-    from .container import HEADER_SIZE, MOST_METADATA
+    from . import inputs
 
     with files.open_source(source) as file:
-        parts = [file.read(HEADER_SIZE)]  # a dither file's header has no more bytes
-        header = _read_header(parts[0])
-        left = header.most_bytes + MOST_METADATA
-        while part := file.read(1 << 20):
-            parts.append(part)
-            left -= len(part)
-            if left < 0:
-                size = f"{header.width}x{header.height}"
-                raise LimitError(f"found a far longer file than {size} pixels need")
-    return header, b"".join(parts)
+        data = inputs.read(file)
+    return inputs.read_header(data), data
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

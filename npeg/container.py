@@ -6,7 +6,7 @@ Bytes enter, checked fields and payloads leave; this module knows no pixels and 
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import FormatError, LimitError
@@ -16,7 +16,8 @@ VERSION = 1
 LEVELS = 201  # the quality byte: 0..200, in half steps of the user's 0..100
 TILE_UNIT = 64  # the hyper-latents' stride, in pixels
 MAX_TILE_UNITS = 32  # tiles of at most 2048x2048 pixels bound what one payload can ask for
-MAX_PIXELS = 1 << 26  # what one file can ask a decoder for: 64 Mpx, 192 MiB of RGB
+MAX_SIDE = (1 << 24) - 1
+MAX_PIXELS = 1 << 32  # of the format; `limits` has what a decoder takes by default
 BIT_DEPTHS = {0: 8}
 LAYOUTS = {  # code -> channels of colour, whether these are equal everywhere, whether alpha is
     0: (1, False, False),
@@ -39,6 +40,7 @@ TILE, EXACT, ALPHA, RESIDUAL = b"T", b"E", b"A", b"R"
 PARTS = {ALPHA: 0, TILE: 1, EXACT: 1, RESIDUAL: 2}
 """Sections of a tile and their places in it; it has one in place 1, others may be there."""
 PIXELS = 1
+PIECE = 1 << 20  # bytes read at once
 
 Parts = dict[bytes, bytes]  # the payloads of a tile by their types
 
@@ -120,10 +122,9 @@ class Info:
 
 def check_size(width: int, height: int) -> None:
     """Raise LimitError unless the format can hold an image of this size."""
-    if width * height > MAX_PIXELS:
-        raise LimitError(
-            f"image is {width}x{height} pixels, at most {MAX_PIXELS >> 20} Mpx are supported so far"
-        )
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        most = f"at most {MAX_PIXELS} of them and sides of {MAX_SIDE}"
+        raise LimitError(f"image is {width}x{height} pixels, {most} fit into a file")
 
 
 def pack_header(header: Header) -> bytes:
@@ -153,7 +154,7 @@ def read_header(data: bytes) -> Header:
 
     Raises:
         FormatError: not an NPEG file, a newer version, damaged or forged.
-        LimitError: larger than a decoder may allocate.
+        LimitError: larger than the format allows.
     """
     if data[:4] != MAGIC:
         raise FormatError(f"not an NPEG file: starts with {data[:4].hex() or 'nothing'}")
@@ -225,15 +226,17 @@ def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
     header = read_header(data)
     sections = list(_sections(data))
     for kind, _ in sections:
-        if kind not in PARTS and not kind.islower():
-            raise FormatError(
-                f"section type {chr(kind[0])!r} is not known and needed for the pixels"
-            )
+        _check_kind(kind)
     _check_metadata(sections)
     _check_tiles(header, _by_tile(sections))
     if sections[-1][0] not in PARTS:
         raise FormatError("sections follow the last tile, which ends a file")
     return header, sections
+
+
+def _check_kind(kind: bytes) -> None:
+    if kind not in PARTS and not kind.islower():
+        raise FormatError(f"section type {chr(kind[0])!r} is not known and needed for the pixels")
 
 
 def _by_tile(sections: list[tuple[bytes, bytes]]) -> list[Parts]:
@@ -282,7 +285,7 @@ def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
 
     Raises:
         FormatError: the header is not usable.
-        LimitError: larger than a decoder may allocate.
+        LimitError: larger than the format allows.
     """
     header, found = read_header(file.read(HEADER_SIZE)), {}
     while len(head := file.read(_SECTION.size)) == _SECTION.size:
@@ -297,6 +300,59 @@ def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
             break
         found[kind] = payload
     return header, found
+
+
+def read_section_head(file: Any) -> tuple[bytes, int, int] | None:
+    """Read the type, the length and the CRC-32 of the next section of a file; None: there is none.
+
+    Raises:
+        FormatError: cut, or a section that is needed for the pixels and not known.
+    """
+    head = _exactly(file, _SECTION.size)
+    if not head:
+        return None
+    if len(head) < _SECTION.size:
+        raise FormatError(f"truncated: {len(head)} bytes, a section has {_SECTION.size} or more")
+    kind, length, crc = _SECTION.unpack(head)
+    _check_kind(kind)
+    return kind, length, crc
+
+
+def read_payload(file: Any, section: tuple[bytes, int, int], most: int) -> bytes:
+    """Read and verify the payload of a section of a file.
+
+    Args:
+        file: behind the section's head.
+        section: what `read_section_head` returned.
+        most: bytes that the payload may have.
+
+    Raises:
+        FormatError: cut, damaged or longer.
+    """
+    kind, length, crc = section
+    if length > most:
+        raise FormatError(f"section {chr(kind[0])!r} has {length} bytes, more than the image needs")
+    payload = _exactly(file, length)
+    if len(payload) < length:
+        raise FormatError(f"truncated: section has {len(payload)} of {length} bytes")
+    actual = zlib.crc32(payload, zlib.crc32(kind + _CRC.pack(length)))
+    if actual != crc:
+        raise FormatError(f"a section is damaged: CRC-32 {actual:08x}, written {crc:08x}")
+    return payload
+
+
+def _exactly(file: Any, size: int) -> bytes:
+    """Read `size` bytes, fewer only at the end of the file, and no more memory than these."""
+    parts = []
+    while size and (part := file.read(min(size, PIECE))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def check_tile(header: Header, parts: Parts) -> None:
+    """Raise FormatError unless a tile has what it needs, and nothing else."""
+    _check_tiles(replace(header, width=1, height=1), [parts])
 
 
 def read_tiles(data: bytes) -> tuple[Header, list[Parts]]:

@@ -8,20 +8,19 @@ grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
         residual.unpack: what the networks left
         exact.decode: pixels as they were
         transparency.decode: alpha
-    assemble: tiles to an image
-        from_networks: latents to pixels, by tiles.synthesise
+    assemble, paste: tiles to an image, one after another
+        tiles.with_pixels, from_networks: latents to pixels
         residual.add: what they left
-        transparency.join: alpha beside the colours
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from . import exact, latents, networks, residual, tiles, transparency
+from . import exact, latents, networks, progress, residual, tiles, transparency
 from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
 from .errors import FormatError
-from .networks import Model
 from .residual import Residual
 from .tiles import Float, Pixels, Tile, tiles_of
 
@@ -54,11 +53,10 @@ def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
     if EXACT in parts:
         pixels = exact.decode(parts[EXACT], *sides, header.planes)
         return Decoded(planes=pixels.reshape(*sides, header.planes), alpha=alpha)
-    model, level = networks.load(header.model_id), header.networks_level
+    networks.load(header.model_id)  # an unknown model is refused, whatever the payload
     y_hat, behind = None, None
     if parts[TILE]:
-        z_hat, symbols, _ = latents.read(model, parts[TILE], tile.latent_shape(), level)
-        y_hat = latents.dequantise(model, z_hat, symbols, level)
+        y_hat = read_latents(parts[TILE], tile, header)
     elif RESIDUAL not in parts:
         raise FormatError("tile has an empty payload and no residual")
     if RESIDUAL in parts:
@@ -66,43 +64,73 @@ def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
     return Decoded(y_hat, residual=behind, alpha=alpha)
 
 
-def assemble(decoded: list[Decoded], header: Header) -> Pixels:
-    """Return the image that tiles make, in the file's channels."""
-    planes = from_networks([tile.y_hat for tile in decoded], header)
-    alpha = np.empty(planes.shape[:2], np.uint8) if header.alpha else None
-    for place, tile in zip(tiles_of(header), decoded, strict=True):
-        if tile.planes is not None:
-            planes[place.pixels] = tile.planes
-        if tile.residual is not None:
-            planes[place.pixels] = residual.add(planes[place.pixels], tile.residual)
-        if alpha is not None and tile.alpha is not None:
-            alpha[place.pixels] = tile.alpha
-    return transparency.join(_to_channels(planes, header), alpha)
+def read_latents(payload: bytes, tile: Tile, header: Header) -> Float:
+    """Return the latents of a tile, (M, h, w).
 
-
-def from_networks(
-    y_hats: list[Float | None], header: Header, model: Model | None = None
-) -> Pixels:
-    """Return what the networks make of the latents of each tile, (H, W, C), C = 1 or 3.
-
-    What they make of a tile without latents is of no account. The model is the header's unless
-    another is given.
+    Raises:
+        FormatError: the payload holds none, or needs a model that is not there.
     """
-    if all(y_hat is None for y_hat in y_hats):
-        return np.empty((header.height, header.width, header.planes), np.uint8)
-    model = model or networks.load(header.model_id)
-    every = [
-        np.zeros((model.latents, *place.latent_shape()), np.float32) if y_hat is None else y_hat
-        for place, y_hat in zip(tiles_of(header), y_hats, strict=True)
-    ]
-    rgb = tiles.synthesise(model, every, header)
+    model, level = networks.load(header.model_id), header.networks_level
+    z_hat, symbols, _ = latents.read(model, payload, tile.latent_shape(), level)
+    return latents.dequantise(model, z_hat, symbols, level)
+
+
+def assemble(decoded: Iterable[Decoded], header: Header) -> Pixels:
+    """Return the image that tiles make, in the file's channels.
+
+    Tiles are taken one after another, and no more than two rows of them are kept.
+    """
+    found: Pixels | None = None
+    whole = Tile(0, header.height, 0, header.width)
+    places = tiles_of(header)
+    for tile, known in tiles.with_pixels(decoded, lambda tile: tile.y_hat, header):
+        found = empty(whole, header) if found is None else found
+        paste(found, whole, next(places), tile, known, header)
+        progress.step(header.tiles)
+    assert found is not None
+    return found
+
+
+def empty(window: Tile, header: Header) -> Pixels:
+    """Return an array for the pixels of a window, in the file's channels."""
+    sides = window.bottom - window.top, window.right - window.left
+    channels = header.channels + header.alpha
+    return np.empty(sides if channels == 1 else (*sides, channels), np.uint8)
+
+
+def paste(
+    found: Pixels,
+    window: Tile,
+    place: Tile,
+    tile: Decoded,
+    known: Callable[[], Pixels],
+    header: Header,
+) -> None:
+    """Put the part of a tile that is in a window into its array, in the file's channels."""
+    shared = place.shared(window)
+    if shared is None:
+        return
+    stack = found[..., None] if found.ndim == 2 else found
+    part = stack[shared.within(window)]
+    part[..., : header.channels] = _planes(place, tile, known, header)[shared.within(place)]
+    if tile.alpha is not None:
+        part[..., -1] = tile.alpha[shared.within(place)]
+
+
+def _planes(place: Tile, tile: Decoded, known: Callable[[], Pixels], header: Header) -> Pixels:
+    """Return the colours of a tile, (H, W, C), C = 1 or 3."""
+    if tile.planes is not None:
+        return tile.planes
+    if tile.y_hat is not None:
+        planes = from_networks(known(), header)
+    else:
+        sides = place.bottom - place.top, place.right - place.left
+        planes = np.empty((*sides, header.planes), np.uint8)
+    return planes if tile.residual is None else residual.add(planes, tile.residual)
+
+
+def from_networks(rgb: Pixels, header: Header) -> Pixels:
+    """Return what the networks make, (H, W, 3), in the planes of a file, (H, W, C), C = 1 or 3."""
     if header.planes == 3:
         return rgb
     return ((rgb.astype(np.uint16).sum(axis=2, keepdims=True) + 1) // 3).astype(np.uint8)
-
-
-def _to_channels(planes: Pixels, header: Header) -> Pixels:
-    """Return planes (H, W, C) in the file's channels of colour."""
-    if header.neutral:
-        return np.repeat(planes, 3, axis=2)
-    return planes if header.channels == 3 else planes[..., 0]

@@ -1,33 +1,48 @@
 """Pixels to payloads of tiles; `decoder` faces it.
 
 Enters: uint8 pixels, (H, W) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
-Leaves: the header of a file, the sections of each tile, and what a decoder knows of it.
+Leaves: the header of a file, the sections of each tile, and what a decoder knows of it. Tiles go
+through as a stream: each waits for those of its neighbours that it needs, none is kept longer.
 
     header_for: what the file says first
     encode: an image to tiles
-        transparency.split, encode: alpha apart from the colours
         _cheapest: each tile by the way that costs least in bits and error
-            exact.encode: every pixel as it is
-            _quantised: latents, by tiles.analyse, latents.quantise and correct
-            latents.code: their symbols to payloads
+            _by_networks: by the networks, or every pixel as it is (exact.encode)
+                _quantised: latents, by tiles.analyse, latents.quantise and correct
+                latents.code: their symbols to payloads
             _with_residual: what the networks leave, behind them or alone
+        transparency.encode: alpha
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, decoder, exact, latents, networks, residual_rule, tiles, transparency
+from . import (
+    container,
+    decoder,
+    exact,
+    latents,
+    limits,
+    networks,
+    progress,
+    residual_rule,
+    tiles,
+    transparency,
+)
 from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
 from .decoder import Decoded
 from .encoder_rule import EncoderOptions, Tune
 from .errors import InputError
 from .latents import Quantised
 from .networks import Model
-from .tiles import HYPER, LATENT, Float, Pixels, Tile, tiles_of
+from .tiles import HYPER, LATENT, Float, Pixels, tiles_of
+
+Tried = tuple[Quantised | None, bytes | None]
+"""A tile by the networks, if that is the shorter way, and its payload as an exact tile."""
 
 HARDLY_LONGER = 1.1  # what an exact tile may cost beside the same with errors
 
@@ -40,27 +55,27 @@ class Coded:
     decoded: Decoded
 
 
-def encode(
-    pixels: Pixels, level: int, options: EncoderOptions
-) -> tuple[Header, list[Parts], list[Decoded]]:
-    """Return the header of an image's file, and the sections of each tile and what they say.
+def encode(pixels: Pixels, header: Header, options: EncoderOptions) -> Iterator[Coded]:
+    """Yield the tiles of an image in raster order; few are kept longer than they are needed.
 
-    Raises:
-        LimitError: the image is too large.
-        InputError: not such an array, or the level is out of range.
+    Args:
+        pixels: the image.
+        header: of its file, by `header_for`.
+        options: how hard to try, and for what.
     """
-    header = header_for(pixels, level, options)
-    colours, alpha = transparency.split(pixels)
-    planes = colours[..., None] if colours.ndim == 2 else colours[..., : header.planes]
+    stack = pixels[..., None] if pixels.ndim == 2 else pixels
+    planes = stack[..., : header.planes]
     found = _lossless if options.lossless else _cheapest
-    coded = found(planes, header, options)
-    if alpha is not None:
-        places = zip(coded, tiles_of(header), strict=True)
-        coded = [_with_alpha(tile, alpha[place.pixels], options) for tile, place in places]
-    decoded = [tile.decoded for tile in coded]
-    if all(tile.y_hat is None for tile in decoded):
-        header = replace(header, networks=None)
-    return header, [tile.parts for tile in coded], decoded
+    for place, tile in zip(tiles_of(header), found(planes, header, options), strict=True):
+        if header.alpha:
+            tile = _with_alpha(tile, stack[..., -1][place.pixels], options)
+        yield tile
+        progress.step(header.tiles)
+
+
+def settled(header: Header, parts: list[Parts]) -> Header:
+    """Return the header of a file with these tiles: without networks they have no level."""
+    return header if any(tile.get(TILE) for tile in parts) else replace(header, networks=None)
 
 
 def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
@@ -77,6 +92,7 @@ def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
     if not 0 <= level < container.LEVELS:
         raise InputError(f"quality is {level / 2:g}, expected 0 to 100")
     height, width = pixels.shape[:2]
+    limits.check(width, height)
     container.check_size(width, height)
     rgb = pixels.ndim == 3 and pixels.shape[2] >= 3
     networks_level = residual_rule.SCHEDULES[options.tune].networks_level(level)
@@ -107,33 +123,57 @@ def _with_alpha(tile: Coded, alpha: Pixels, options: EncoderOptions) -> Coded:
 # --- which way to code a tile ---
 
 
-def _lossless(planes: Pixels, header: Header, options: EncoderOptions) -> list[Coded]:
-    """Return the tiles of an image (H, W, C), each exact."""
-    parts = (planes[place.pixels] for place in tiles_of(header))
-    return [_exact(_exact_payload(part), part) for part in parts]
+def _lossless(planes: Pixels, header: Header, _: EncoderOptions) -> Iterator[Coded]:
+    """Yield the tiles of an image (H, W, C), each exact."""
+    for place in tiles_of(header):
+        part = planes[place.pixels]
+        yield _exact(_exact_payload(part), part)
 
 
-def _cheapest(planes: Pixels, header: Header, options: EncoderOptions) -> list[Coded]:
-    """Return the tiles of an image (H, W, C), each by the way that costs least."""
-    parts = [planes[place.pixels] for place in tiles_of(header)]
-    payloads = [
-        _exact_payload(part) if exact.may_be_small(_to_pixels(part)) else None for part in parts
-    ]
+def _cheapest(planes: Pixels, header: Header, options: EncoderOptions) -> Iterator[Coded]:
+    """Yield the tiles of an image (H, W, C), each by the way that costs least."""
+    schedule = residual_rule.SCHEDULES[options.tune]
+    code, tried = schedule.step_code(header.level), header.level >= schedule.first
+    places = tiles_of(header)
+    coded = _by_networks(planes, header, options)
+    for (tile, payload), known in tiles.with_pixels(coded, _latents_of_coded, header):
+        part = planes[next(places).pixels]
+        if tile.decoded.y_hat is None or not (tried or residual_rule.has_edges(part)):
+            yield tile
+        else:
+            decoded = decoder.from_networks(known(), header)
+            yield _with_residual(tile, part, decoded, payload, code, tried)
+
+
+def _latents_of_coded(item: tuple[Coded, bytes | None]) -> Float | None:
+    return item[0].decoded.y_hat
+
+
+def _by_networks(
+    planes: Pixels, header: Header, options: EncoderOptions
+) -> Iterator[tuple[Coded, bytes | None]]:
+    """Yield the tiles of an image by the networks, or exact where that is no longer.
+
+    Beside each is its payload as an exact tile, if that has been tried.
+    """
     model = networks.load(header.model_id)
-    coded = []
-    for tile, payload, part in zip(
-        _quantised(model, planes, header, options, payloads), payloads, parts, strict=True
-    ):
+    places = tiles_of(header)
+    for tile, payload in _quantised(model, planes, header, options, _payload_if_small):
+        place = next(places)
         if tile is None:
-            coded.append(_exact(payload or b"", part))
+            yield _exact(payload or b"", planes[place.pixels]), payload
         else:
             sections = {TILE: latents.code(model, tile, header.networks_level)}
-            coded.append(Coded(sections, Decoded(tile.y_hat)))
-    return _with_residuals(coded, parts, payloads, header, options)
+            yield Coded(sections, Decoded(tile.y_hat)), payload
 
 
 def _to_pixels(planes: Pixels) -> Pixels:
     return planes[..., 0] if planes.shape[2] == 1 else planes
+
+
+def _payload_if_small(planes: Pixels) -> bytes | None:
+    """Return the payload of an exact tile (H, W, C) where that may be the shorter way."""
+    return _exact_payload(planes) if exact.may_be_small(_to_pixels(planes)) else None
 
 
 def _exact_payload(planes: Pixels) -> bytes:
@@ -142,32 +182,6 @@ def _exact_payload(planes: Pixels) -> bytes:
 
 def _exact(payload: bytes, planes: Pixels) -> Coded:
     return Coded({EXACT: payload}, Decoded(planes=planes))
-
-
-def _with_residuals(
-    coded: list[Coded],
-    parts: list[Pixels],
-    payloads: list[bytes | None],
-    header: Header,
-    options: EncoderOptions,
-) -> list[Coded]:
-    """Return tiles with residuals where they pay, at high qualities or where networks err."""
-    schedule = residual_rule.SCHEDULES[options.tune]
-    code, tried = schedule.step_code(header.level), header.level >= schedule.first
-    candidates = [
-        tile.decoded.y_hat is not None and (tried or residual_rule.has_edges(part))
-        for tile, part in zip(coded, parts, strict=True)
-    ]
-    if not any(candidates):
-        return coded
-    known = decoder.from_networks([tile.decoded.y_hat for tile in coded], header)
-    places = list(tiles_of(header))
-    return [
-        _with_residual(tile, part, known[place.pixels], payload, code, tried) if wanted else tile
-        for tile, part, place, payload, wanted in zip(
-            coded, parts, places, payloads, candidates, strict=True
-        )
-    ]
 
 
 def _with_residual(
@@ -211,55 +225,66 @@ def _quantised(
     planes: Pixels,
     header: Header,
     options: EncoderOptions,
-    payloads: list[bytes | None],
-) -> Iterator[Quantised | None]:
-    """Yield what is coded of each tile of an image; none is kept longer than it is needed.
+    payload_of: Callable[[Pixels], bytes | None],
+) -> Iterator[Tried]:
+    """Yield what is coded of each tile of an image, and its payload as an exact tile, if tried.
 
-    A tile for which there is the payload of an exact one that is hardly longer gives None.
+    A tile whose exact payload is hardly longer than that of the networks gives None.
+
+    Args:
+        model: the networks.
+        planes: the image, (H, W, C), C = 1 or 3.
+        header: of its file.
+        options: how hard to try, and for what.
+        payload_of: returns the payload of pixels (H, W, C) as an exact tile; None: not to be tried.
     """
-    rgb = planes if header.planes == 3 else np.repeat(planes, 3, axis=2)
     level, tune = header.networks_level, options.rule
     first = (
         _unless_exact(
             model,
-            latents.quantise(model, *tiles.analyse(model, rgb, place, level), level, tune),
-            payload,
+            latents.quantise(model, *tiles.analyse(model, planes, place, level), level, tune),
+            payload_of(planes[place.pixels]),
             level,
         )
-        for place, payload in zip(tiles_of(header), payloads, strict=True)
+        for place in tiles_of(header)
     )
     if not options.effort:
         yield from first
         return
-    found = list(first)
-    y_hats = [None if tile is None else tile.y_hat for tile in found]
-    known = decoder.from_networks(y_hats, header, model)
-    known = known if header.planes == 3 else np.repeat(known, 3, axis=2)
-    found.reverse()
-    for place in tiles_of(header):
-        if (tile := found.pop()) is None:
-            yield None
-            continue
-        estimates = _latent_error(model, rgb, known, place, level, tune)
-        yield latents.correct(model, tile, estimates, level, tune)
+    places = tiles_of(header)
+    for (tile, payload), known in tiles.with_pixels(first, _latents_of_tried, header, model):
+        place = next(places)
+        if tile is not None:
+            decoded = tiles.to_rgb(decoder.from_networks(known(), header))
+            wanted = tiles.to_rgb(planes[place.pixels])
+            error = _latent_error(model, wanted, decoded, level, tune)
+            tile = latents.correct(model, tile, error, level, tune)
+        yield tile, payload
 
 
-def _unless_exact(
-    model: Model, tile: Quantised, payload: bytes | None, level: int
-) -> Quantised | None:
+def _latents_of_tried(item: Tried) -> Float | None:
+    return None if item[0] is None else item[0].y_hat
+
+
+def _unless_exact(model: Model, tile: Quantised, payload: bytes | None, level: int) -> Tried:
     """Return a quantised tile, or None where an exact payload is hardly longer than its own."""
     if payload is None or len(payload) > HARDLY_LONGER * len(latents.code(model, tile, level)):
-        return tile
-    return None
+        return tile, payload
+    return None, payload
 
 
 def _latent_error(
-    model: Model, rgb: Pixels, known: Pixels, tile: Tile, level: int, tune: Tune
+    model: Model, wanted: Pixels, known: Pixels, level: int, tune: Tune
 ) -> tuple[Float, Float]:
-    """Return by how much a tile's latents are off and what that weighs; see the model's method."""
-    pixels = tiles.pad(rgb[tile.pixels], LATENT)
+    """Return by how much a tile's latents are off and what that weighs; see the model's method.
+
+    Args:
+        wanted: the pixels of the tile, (H, W, 3).
+        known: what the decoder makes of them, (H, W, 3).
+    """
+    pixels = tiles.pad(wanted, LATENT)
     found = pixels.copy()  # beyond the picture there is no error
-    found[: tile.bottom - tile.top, : tile.right - tile.left] = known[tile.pixels]
+    found[: known.shape[0], : known.shape[1]] = known
     return model.latent_error(pixels, found, level, tune.chroma, tune.masking)
 
 
@@ -274,7 +299,7 @@ def symbols_of(
     side = -(-max(pixels.shape[:2]) // HYPER) * HYPER
     options = EncoderOptions(tune=tune, tile_size=side)
     header = replace(header_for(pixels, level, options), networks=None, neutral=False)
-    (tile,) = _quantised(model, pixels, header, options, [None])
+    ((tile, _),) = _quantised(model, pixels, header, options, lambda _: None)
     assert tile is not None
     group = latents.hyper_group(model, tile.z_hat, level)
     return [group, (tile.symbols.ravel(), tile.indexes.ravel())]

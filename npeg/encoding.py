@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, dither, inputs, metadata_sections, transparency
+from . import container, dither, inputs, limits, metadata_sections, transparency
 from .colour import to_srgb
 from .dither.container import Info as DitherInfo
 from .errors import InputError
@@ -19,6 +19,7 @@ from .metadata_sections import Metadata
 
 if TYPE_CHECKING:
     from .encoder_rule import EncoderOptions
+    from .regions import Region
     from .targets import Target
 
 Pixels = NDArray[np.uint8]
@@ -67,13 +68,19 @@ def _flat(image: object, background: str) -> Pixels:
     return to_srgb(pixels, metadata.icc_profile) if metadata.icc_profile else pixels
 
 
-def decode(source: object) -> Pixels:
-    """Decode a file; see `npeg.decode`."""
-    from . import codec
+def decode(source: object, region: Region | None = None) -> Pixels:
+    """Decode a file, or a region of it; see `npeg.decode`."""
+    from . import codec, regions
     from .sessions import give_memory_back
 
-    data = inputs.npeg_file(source)
-    pixels = dither.decode(data) if dither.is_file(data) else codec.decode_pixels(data)
+    if region is not None:
+        with inputs.opened(source) as file:
+            pixels = regions.decode(file, region)
+    else:
+        data = inputs.npeg_file(source)
+        header = inputs.read_header(data)
+        limits.check(header.width, header.height)
+        pixels = dither.decode(data) if dither.is_file(data) else codec.decode_pixels(data)
     give_memory_back(pixels.shape[0] * pixels.shape[1])
     return np.ascontiguousarray(pixels)
 

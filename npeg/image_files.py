@@ -8,8 +8,11 @@ from __future__ import annotations
 import io
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from . import limits
 from .errors import InputError, LimitError, warn
 from .files import STREAM
 
@@ -42,7 +45,8 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
     head = file.getvalue() if isinstance(file, io.BytesIO) else file.peek(4)
     start = head[:4].hex() or "nothing"
     try:
-        return PIL.Image.open(file)
+        with _pillow_limit():
+            image = PIL.Image.open(file)
     except PIL.UnidentifiedImageError:
         raise InputError(f"found no image: starts with {start}, expected JPEG, PNG, ...") from None
     except PIL.Image.DecompressionBombError as error:
@@ -51,6 +55,22 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
         raise
     except Exception as error:  # Pillow's plugins raise almost anything
         raise InputError(f"found a damaged image: {error}") from error
+    limits.check(image.width, image.height)
+    return image
+
+
+@contextmanager
+def _pillow_limit() -> Iterator[None]:
+    """Leave sizes to npeg's own limit, unless somebody has set Pillow's lower."""
+    import PIL.Image
+
+    before = PIL.Image.MAX_IMAGE_PIXELS
+    if before is not None and before >= limits.DEFAULT // 2:
+        PIL.Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        PIL.Image.MAX_IMAGE_PIXELS = before
 
 
 def frames(image: Image) -> int:

@@ -9,11 +9,12 @@ import io
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from . import container, dither
+from . import container, dither, limits
+from .container import PIECE
 from .errors import InputError, LimitError, NpegError
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from .dither.container import Header as DitherHeader
-
-PIECE = 1 << 20  # bytes read at once
 
 
 def npeg_file(source: object) -> bytes:
@@ -40,9 +39,9 @@ def npeg_file(source: object) -> bytes:
     """
     if isinstance(source, (str, os.PathLike)):
         with _opened(source) as file:
-            return _read(file)
+            return read(file)
     if hasattr(source, "read") and not isinstance(source, mmap.mmap):
-        return _read(_rewound(source))
+        return read(_rewound(source))
     data = _buffer(source)
     if data is None:
         expected = "expected a .npeg file: a path, a file object, or its bytes"
@@ -51,8 +50,38 @@ def npeg_file(source: object) -> bytes:
 
 
 @contextmanager
+def opened(source: object) -> Iterator[Any]:
+    """Give a .npeg file as a file object at its beginning that can be read from any place.
+
+    Args:
+        source: as for `npeg_file`; what cannot be rewound is read.
+
+    Raises:
+        InputError: none of these, or not readable.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        with _opened(source, buffering=0) as file:  # no byte is read that is not asked for
+            yield file
+    elif hasattr(source, "read") and not isinstance(source, mmap.mmap) and _can_seek(source):
+        yield source
+    else:
+        yield io.BytesIO(npeg_file(source))
+
+
+def _can_seek(file: Any) -> bool:
+    """Tell whether a file object could be rewound, which is done."""
+    try:
+        file.seek(0)
+    except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
+        return False
+    return True
+
+
+@contextmanager
 def image_or_array(source: object) -> Iterator[Image.Image | NDArray[np.uint8]]:
     """Give the Pillow image or the array that is handed in, or that of an image file.
+
+    The pixels of an image that is opened here are given back in the end.
 
     Args:
         source: a Pillow image, an array, or an image file: a path, a file object opened in binary
@@ -70,7 +99,7 @@ def image_or_array(source: object) -> Iterator[Image.Image | NDArray[np.uint8]]:
         yield source
         return
     if isinstance(source, (str, os.PathLike)):
-        with _opened(source) as file, open_image(file) as image:
+        with _opened(source) as file, closing(open_image(file)) as image:
             yield image
         return
     if isinstance(source, memoryview) and source.ndim > 1:
@@ -79,14 +108,14 @@ def image_or_array(source: object) -> Iterator[Image.Image | NDArray[np.uint8]]:
         yield np.asarray(source)
         return
     if hasattr(source, "read") and not isinstance(source, mmap.mmap):
-        with open_image(io.BytesIO(_all_of(_rewound(source)))) as image:
+        with closing(open_image(io.BytesIO(_all_of(_rewound(source))))) as image:
             yield image
         return
     data = _buffer(source)
     if data is None:
         expected = "expected a Pillow image, a uint8 NumPy array, or an image file"
         raise InputError(f"found {type(source).__name__}, {expected}")
-    with open_image(io.BytesIO(data)) as image:
+    with closing(open_image(io.BytesIO(data))) as image:
         yield image
 
 
@@ -122,20 +151,30 @@ def read_header(data: bytes) -> container.Header | DitherHeader:
     return container.read_header(data)
 
 
-def _opened(path: str | os.PathLike[str]) -> io.BufferedReader:
+def _opened(path: str | os.PathLike[str], buffering: int = -1) -> Any:
     try:
-        return open(path, "rb")
+        return open(path, "rb", buffering)
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error).lower()
         raise InputError(f"found {reason}, expected a readable file: {os.fspath(path)}") from error
 
 
-def _read(file: Any) -> bytes:
+def read(file: Any) -> bytes:
     """Read a .npeg file, no further than a file with such a header can be long."""
-    parts = [_piece(file, container.HEADER_SIZE)]  # a dither file's header has no more bytes
-    header = read_header(parts[0])
-    left = header.most_bytes + container.MOST_METADATA
-    while part := _piece(file, PIECE):
+    head = piece(file, container.HEADER_SIZE)  # a dither file's header has no more bytes
+    header = read_header(head)
+    limits.check(header.width, header.height)
+    return head + rest(file, header)
+
+
+def rest(file: Any, header: container.Header | DitherHeader) -> bytes:
+    """Read what is behind the header of a .npeg file.
+
+    Raises:
+        LimitError: it is far longer than the header allows; no more of it is read.
+    """
+    parts, left = [], header.most_bytes + container.MOST_METADATA
+    while part := piece(file, PIECE):
         parts.append(part)
         left -= len(part)
         if left < 0:
@@ -146,16 +185,15 @@ def _read(file: Any) -> bytes:
 
 def _rewound(file: Any) -> Any:
     """Return a file object at its beginning; a pipe has none, and goes on."""
-    with suppress(AttributeError, OSError):  # io.UnsupportedOperation is an OSError
-        file.seek(0)
+    _can_seek(file)
     return file
 
 
 def _all_of(file: Any) -> bytes:
-    return b"".join(iter(lambda: _piece(file, PIECE), b""))
+    return b"".join(iter(lambda: piece(file, PIECE), b""))
 
 
-def _piece(file: Any, size: int) -> bytes:
+def piece(file: Any, size: int) -> bytes:
     """Read up to `size` bytes; fewer only at the end of the file."""
     piece = b""
     while len(piece) < size:

@@ -31,9 +31,8 @@ Group = tuple[NDArray[np.int32], NDArray[np.int32] | Indexes]  # symbols and the
 
 @dataclass(frozen=True)
 class Quantised:
-    """A tile in the encoder: what is coded of it, and what its symbols came from."""
+    """A tile in the encoder: what is coded of it, and what its symbols follow from."""
 
-    y: Float  # (M, h, w), scaled
     z_hat: Float  # (Z, h/4, w/4)
     indexes: Indexes  # tables of the latents, (M, h, w)
     psi: Float  # features of the hyper-latents, (1, C, h, w)
@@ -55,7 +54,7 @@ def quantise(model: Model, y: Float, z: Float, level: int, tune: Tune) -> Quanti
     new = model.context_means(psi, anchors, level)
     others = round_to_symbols((y - new) / steps, limits) * ~anchor
     y_hat = np.where(anchor, anchors, others * steps + new)
-    return Quantised(y, z_hat, indexes, psi, steps, means, symbols + others, y_hat)
+    return Quantised(z_hat, indexes, psi, steps, means, symbols + others, y_hat)
 
 
 def correct(

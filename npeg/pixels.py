@@ -2,7 +2,7 @@
 
 Enters: a Pillow image or an array.  Leaves: uint8, (H, W, 3) RGB or (H, W) grey, where something
 is transparent with alpha, (H, W, 4) or (H, W, 2), and metadata.
-What npeg cannot store yet is warned about.  This module knows no codec, only its size limit.
+What npeg cannot store yet is warned about.  This module knows no codec, only the limit of sizes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from . import pillow_metadata, stated_colours, transparency
+from . import limits, pillow_metadata, stated_colours, transparency
 from .colour import GREY_MODES, settle
-from .container import check_size
 from .errors import InputError, warn
 from .metadata_sections import Metadata
 
@@ -100,7 +99,7 @@ def _from_array(array: NDArray[Any]) -> Pixels:
         raise InputError(f"found an array of {array.dtype} {array.shape}, {expected}")
     if not array.size:
         raise InputError(f"found an empty array of shape {array.shape}, expected a pixel or more")
-    check_size(array.shape[1], array.shape[0])
+    limits.check(array.shape[1], array.shape[0])
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     return np.ascontiguousarray(transparency.without_opaque(array))
@@ -112,7 +111,7 @@ def _from_pillow(
     """Return upright pixels and their metadata; `keep` RGB in its own space."""
     if not (image.width and image.height):
         raise InputError(f"found an image of {image.width}x{image.height} pixels, expected 1x1 up")
-    check_size(image.width, image.height)
+    limits.check(image.width, image.height)
     if metadata is not None:
         given, metadata = metadata, pillow_metadata.checked(metadata)
         turn = turn or pillow_metadata.stated_orientation(given)

@@ -4,13 +4,18 @@ Enters: the size of an image, its pixels, or latents. Leaves: tiles, latents, pi
 Knows how far the transforms see, but no symbols and no bytes.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import networks
 from .container import MAX_TILE_UNITS, Header
 from .networks import Model
 
@@ -22,6 +27,7 @@ AT_ONCE = 3 << 19  # pixels up to which the synthesis runs on the whole picture,
 TILE = 1024  # side of the tiles of larger pictures
 
 T = TypeVar("T", bound=np.generic)
+Item = TypeVar("Item")
 Pixels = NDArray[np.uint8]
 Float = NDArray[np.float32]
 
@@ -39,6 +45,22 @@ class Tile:
     def pixels(self) -> tuple[slice, slice]:
         """What to index an image by for the tile's pixels."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def latents(self) -> Tile:
+        """Return the rectangle of latents that cover the tile."""
+        top, left = self.top // LATENT, self.left // LATENT
+        return Tile(top, -(-self.bottom // LATENT), left, -(-self.right // LATENT))
+
+    def shared(self, other: Tile) -> Tile | None:
+        """Return what is in another rectangle too, if anything is."""
+        top, bottom = max(self.top, other.top), min(self.bottom, other.bottom)
+        left, right = max(self.left, other.left), min(self.right, other.right)
+        return Tile(top, bottom, left, right) if top < bottom and left < right else None
+
+    def within(self, other: Tile) -> tuple[slice, slice]:
+        """Return what to index another rectangle's array by for this one's part of it."""
+        top, left = self.top - other.top, self.left - other.left
+        return slice(top, self.bottom - other.top), slice(left, self.right - other.left)
 
     def latent_shape(self) -> tuple[int, int]:
         """Return how many latents cover the tile, (h, w)."""
@@ -61,42 +83,151 @@ def usual_side(height: int, width: int) -> int:
     return max(TILE, side) if at_once else TILE
 
 
-def analyse(model: Model, rgb: Pixels, tile: Tile, level: int) -> tuple[Float, Float]:
-    """Run the analysis on a tile and a halo around it; return y and z of the tile alone."""
-    height, width = rgb.shape[:2]
+def analyse(model: Model, planes: Pixels, tile: Tile, level: int) -> tuple[Float, Float]:
+    """Run the analysis on a tile of (H, W, C), C = 1 or 3, and a halo; return y and z of the tile.
+
+    What is returned does not keep that of the halo in memory.
+    """
+    height, width = planes.shape[:2]
     top, left = max(tile.top - HALO, 0), max(tile.left - HALO, 0)
     bottom, right = min(tile.bottom + HALO, height), min(tile.right + HALO, width)
-    y, z = model.analysis(pad(rgb[top:bottom, left:right], HYPER), level)
+    y, z = model.analysis(pad(to_rgb(planes[top:bottom, left:right]), HYPER), level)
     h, w = tile.latent_shape()
     y0, x0 = (tile.top - top) // LATENT, (tile.left - left) // LATENT
     z0, u0 = (tile.top - top) // HYPER, (tile.left - left) // HYPER
-    return y[:, y0 : y0 + h, x0 : x0 + w], z[:, z0 : z0 + -(-h // 4), u0 : u0 + -(-w // 4)]
+    z = z[:, z0 : z0 + -(-h // 4), u0 : u0 + -(-w // 4)]
+    return np.ascontiguousarray(y[:, y0 : y0 + h, x0 : x0 + w]), np.ascontiguousarray(z)
 
 
-def synthesise(model: Model, latents: list[Float], header: Header) -> Pixels:
-    """Run the synthesis at once or tile by tile, each with its neighbours' latents: no seams.
+def to_rgb(planes: Pixels) -> Pixels:
+    """Return (H, W, C), C = 1 or 3, with three channels."""
+    return planes if planes.shape[2] == 3 else np.repeat(planes, 3, axis=2)
+
+
+def with_pixels(
+    items: Iterable[Item],
+    latents_of: Callable[[Item], Float | None],
+    header: Header,
+    model: Model | None = None,
+) -> Iterator[tuple[Item, Callable[[], Pixels]]]:
+    """Yield each item of an image's tiles with what the synthesis makes of it, as a function.
+
+    An item waits for those of its neighbours whose latents it needs; latents are kept as long as a
+    neighbour may need them, so that the items of two rows of tiles are in memory at most.
 
     Args:
-        model: whose synthesis it is.
-        latents: those of each tile, (M, h, w), in raster order.
+        items: one of each tile, in raster order.
+        latents_of: returns the latents of an item, (M, h, w); None: all 0.
         header: of the file.
+        model: whose synthesis it is; None: the header's.
 
-    Returns:
-        uint8, (H, W, 3).
+    Yields:
+        The item, and a function that returns the pixels of its tile, uint8 (H, W, 3), until the
+        next item is asked for.
     """
-    y_hat, tiles = _joined(latents, header), tiles_of(header)
-    if header.height * header.width <= AT_ONCE:
-        return model.synthesis(y_hat, header.networks_level)[: header.height, : header.width]
-    rgb = np.empty((header.height, header.width, 3), np.uint8)
-    for tile in tiles:
-        top, left = max(tile.top - REACH, 0), max(tile.left - REACH, 0)
-        rows = slice(top // LATENT, -(-(tile.bottom + REACH) // LATENT))
-        columns = slice(left // LATENT, -(-(tile.right + REACH) // LATENT))
-        window = model.synthesis(y_hat[:, rows, columns], header.networks_level)
-        rgb[tile.pixels] = window[
-            tile.top - top : tile.bottom - top, tile.left - left : tile.right - left
-        ]
-    return rgb
+    waiting: deque[Item] = deque()
+    synthesis = Synthesis(header, model)
+    ahead = _ahead(header)
+    number = 0
+    for index, item in enumerate(items):
+        synthesis.known[index] = latents_of(item)
+        waiting.append(item)
+        if index >= ahead:
+            yield waiting.popleft(), partial(synthesis.pixels, number)
+            synthesis.known.pop(number - ahead, None)
+            number += 1
+    while waiting:
+        yield waiting.popleft(), partial(synthesis.pixels, number)
+        number += 1
+
+
+class Synthesis:
+    """The synthesis at once or tile by tile, each with its neighbours' latents: no seams.
+
+    Attributes:
+        known: the latents of tiles by their numbers in raster order, (M, h, w), or None for 0.
+    """
+
+    def __init__(self, header: Header, model: Model | None = None) -> None:
+        self._model = model
+        self.known: dict[int, Float | None] = {}
+        self._places = list(tiles_of(header))
+        self._header = header
+        self._whole: Pixels | None = None
+
+    def pixels(self, number: int) -> Pixels:
+        """Return the pixels of a tile, uint8 (H, W, 3)."""
+        tile = self._places[number]
+        if not _at_once(self._header):
+            window = Tile(
+                max(tile.top - REACH, 0),
+                min(tile.bottom + REACH, self._header.height),
+                max(tile.left - REACH, 0),
+                min(tile.right + REACH, self._header.width),
+            )
+            return self._run(window)[tile.within(window)]
+        if self._whole is None:
+            self._whole = self._run(Tile(0, self._header.height, 0, self._header.width))
+        return self._whole[tile.pixels]
+
+    def _run(self, window: Tile) -> Pixels:
+        """Return what the synthesis makes of the latents that cover a window."""
+        model = self._model or networks.load(self._header.model_id)
+        frame = window.latents()
+        sides = frame.bottom - frame.top, frame.right - frame.left
+        y_hat = np.zeros((model.latents, *sides), np.float32)
+        for number, part in self.known.items():
+            place = self._places[number].latents()
+            shared = place.shared(frame)
+            if part is not None and shared:
+                y_hat[:, *shared.within(frame)] = part[:, *shared.within(place)]
+        return model.synthesis(y_hat, self._header.networks_level)
+
+
+def meeting(window: Tile, header: Header) -> set[int]:
+    """Return the tiles, by their numbers, that have pixels in a window."""
+    size, columns = header.tile_size, _grid(header)[1]
+    return {
+        row * columns + column
+        for row in range(window.top // size, -(-window.bottom // size))
+        for column in range(window.left // size, -(-window.right // size))
+    }
+
+
+def reaching(numbers: Iterable[int], header: Header) -> set[int]:
+    """Return the tiles, by their numbers, whose latents have a say in the pixels of some.
+
+    All of them where the synthesis runs on the whole image.
+    """
+    if _at_once(header):
+        return set(range(header.tiles))
+    rows, columns = _grid(header)
+    reach = -(-REACH // header.tile_size)
+    return {
+        r * columns + c
+        for row, column in (divmod(number, columns) for number in numbers)
+        for r in range(max(row - reach, 0), min(row + reach + 1, rows))
+        for c in range(max(column - reach, 0), min(column + reach + 1, columns))
+    }
+
+
+def _at_once(header: Header) -> bool:
+    return header.height * header.width <= AT_ONCE
+
+
+def _grid(header: Header) -> tuple[int, int]:
+    """Return how many rows and columns of tiles there are."""
+    size = header.tile_size
+    return -(-header.height // size), -(-header.width // size)
+
+
+def _ahead(header: Header) -> int:
+    """Return how many tiles behind another in raster order can have a say in its pixels."""
+    rows, columns = _grid(header)
+    if _at_once(header):
+        return header.tiles - 1
+    reach = -(-REACH // header.tile_size)
+    return min(reach, rows - 1) * columns + min(reach, columns - 1)
 
 
 def pad(pixels: Pixels, multiple: int) -> Pixels:
@@ -108,13 +239,3 @@ def pad(pixels: Pixels, multiple: int) -> Pixels:
 def crop(array: NDArray[T], shape: tuple[int, ...]) -> NDArray[T]:
     """Cut the last two axes to (h, w): the heads work on whole hyper-latents."""
     return array[..., : shape[0], : shape[1]]
-
-
-def _joined(latents: list[Float], header: Header) -> Float:
-    """Return the latents of the whole image, (M, h, w)."""
-    h, w = -(-header.height // LATENT), -(-header.width // LATENT)
-    y_hat = np.empty((latents[0].shape[0], h, w), np.float32)
-    for tile, part in zip(tiles_of(header), latents, strict=True):
-        y0, x0 = tile.top // LATENT, tile.left // LATENT
-        y_hat[:, y0 : y0 + part.shape[1], x0 : x0 + part.shape[2]] = part
-    return y_hat

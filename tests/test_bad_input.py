@@ -28,7 +28,7 @@ def bad_npeg_files(good: bytes) -> list[tuple[str, bytes]]:
         ("starts with 89504e47", b"\x89PNG\r\n\x1a\n" + bytes(99)),
         ("starts with 4e504558", b"NPEX" + good[4:]),
         ("version 2", good[:4] + b"\2" + good[5:]),
-        ("Mpx", forged(width=60_000, height=60_000)),
+        ("million", forged(width=60_000, height=60_000)),
         ("tiles", forged(width=8000, height=8000)),
         ("longer", good + bytes(10_000_000)),
         (MODEL, forged(model_id=250)),

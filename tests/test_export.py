@@ -232,8 +232,8 @@ def test_training_corrects_latents_as_the_encoder_does(
     exported, tune = Model(tmp_path / name, 1), TUNES[name]
     pixels = np.ascontiguousarray(astronaut()[:128, 160:352])
     header = Header(1, level, 192, 128, tile_size=192)
-    (first,), (tile,) = (
-        quantised(exported, pixels, header, EncoderOptions(effort, name), [None])
+    ((first, _),), ((tile, _),) = (
+        quantised(exported, pixels, header, EncoderOptions(effort, name), lambda _: None)
         for effort in (0, 1)
     )
     moved = np.mean(first.symbols != tile.symbols)

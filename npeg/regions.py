@@ -1,0 +1,118 @@
+"""A rectangle of a .npeg file's image, from the tiles that have a say in it and no others.
+
+Enters: a file object that can be read from any place. Leaves: uint8 pixels as `codec` returns them.
+What is skipped is not verified: the lengths of sections lead from tile to tile.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import container, decoder, dither, inputs, limits, tiles
+from .container import HEADER_SIZE, PARTS, TILE, Header, Parts
+from .decoder import Decoded
+from .errors import FormatError, InputError
+from .tiles import Tile
+
+Region = tuple[int, int, int, int]
+Pixels = NDArray[np.uint8]
+
+
+def decode(file: Any, region: Region) -> Pixels:
+    """Decode a rectangle of an image; it equals that of the whole image.
+
+    Args:
+        file: a file object at the beginning of a .npeg file.
+        region: left, top, width and height in pixels, inside the image.
+
+    Raises:
+        FormatError: what is read is not valid.
+        LimitError: the rectangle has more pixels than it may have.
+        InputError: it is not inside the image.
+    """
+    head = inputs.piece(file, HEADER_SIZE)
+    header = inputs.read_header(head)
+    window = inside(region, header.width, header.height)
+    limits.check(window.right - window.left, window.bottom - window.top)
+    if isinstance(header, Header):
+        return _decode(file, window, header)
+    whole = dither.decode(head + inputs.rest(file, header))
+    return np.ascontiguousarray(whole[window.pixels])
+
+
+def inside(region: object, width: int, height: int) -> Tile:
+    """Return a region (left, top, width, height) of an image as a rectangle.
+
+    Raises:
+        InputError: it is not such a region, or not inside the image.
+    """
+    try:
+        left, top, across, down = (int(side) for side in region)  # type: ignore[attr-defined]
+        whole = [left, top, across, down] == list(region)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise InputError(f"found the region {region!r}, expected left, top, width and height")
+    if min(left, top, across - 1, down - 1) < 0 or left + across > width or top + down > height:
+        found = f"found the region {left},{top},{across},{down}"
+        raise InputError(f"{found}, expected one inside of {width}x{height} pixels")
+    return Tile(top, top + down, left, left + across)
+
+
+def _decode(file: Any, window: Tile, header: Header) -> Pixels:
+    """Return the pixels of a window; `file` is behind the header."""
+    wanted = tiles.meeting(window, header)
+    near = tiles.reaching(wanted, header)
+    kinds = {number: set(PARTS) if number in wanted else {TILE} for number in near}
+    parts = _read(file, header, kinds)
+    places = tiles.tiles_of(header)
+    place = {number: tile for number, tile in enumerate(places) if number in near}
+    decoded = {number: decoder.read(parts[number], place[number], header) for number in wanted}
+    synthesis = tiles.Synthesis(header)
+    needed = {number for number in wanted if decoded[number].y_hat is not None}
+    for number in tiles.reaching(needed, header) if needed else ():
+        known = decoded.get(number) or _latents_alone(parts[number], place[number], header)
+        synthesis.known[number] = known.y_hat
+    found = decoder.empty(window, header)
+    for number, tile in decoded.items():
+        known_pixels = partial(synthesis.pixels, number)
+        decoder.paste(found, window, place[number], tile, known_pixels, header)
+    return found
+
+
+def _latents_alone(parts: Parts, place: Tile, header: Header) -> Decoded:
+    """Return what a neighbour's section of the networks says, if it has any."""
+    return Decoded(decoder.read_latents(parts[TILE], place, header) if parts.get(TILE) else None)
+
+
+def _read(file: Any, header: Header, kinds: dict[int, set[bytes]]) -> dict[int, Parts]:
+    """Read sections of these kinds of some tiles, by their numbers, and skip the others.
+
+    Raises:
+        FormatError: a section that is read is damaged, or one is missing.
+    """
+    found: dict[int, Parts] = {number: {} for number in kinds}
+    number, before, last = -1, len(PARTS), max(kinds)
+    left = header.most_bytes + container.MOST_METADATA
+    while section := container.read_section_head(file):
+        kind, length, _ = section
+        if kind in PARTS:
+            number += PARTS[kind] <= before
+            before = PARTS[kind]
+        if number > last:
+            break
+        if kind in kinds.get(number, ()):
+            found[number][kind] = container.read_payload(file, section, left)
+            left -= length
+        else:
+            file.seek(length, 1)
+    if number < last:
+        raise FormatError(f"truncated: {number + 1} of {header.tiles} tiles are there")
+    for number, wanted in kinds.items():
+        if len(wanted) > 1:
+            container.check_tile(header, found[number])
+    return found
