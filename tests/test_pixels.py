@@ -229,8 +229,8 @@ def test_empty_and_huge_images_are_refused():
         to_pixels(Image.new("RGB", (0, 4)))
     with pytest.raises(InputError, match="empty"):
         to_pixels(np.zeros((0, 4), np.uint8))
-    huge = np.broadcast_to(np.uint8(0), (100_000, 1000))
-    with pytest.raises(LimitError, match="1000x100000"):
+    huge = np.broadcast_to(np.uint8(0), (200_000, 1000))
+    with pytest.raises(LimitError, match="1000x200000"):
         to_pixels(huge)
 
 
@@ -253,6 +253,12 @@ def test_arrays_are_taken_as_they_are_or_refused(array):
         pixels = to_pixels(array)
         np.testing.assert_array_equal(pixels.reshape(array.shape), array)
         assert pixels.ndim == 2 or pixels.shape[2] == 3
+    elif usable and array.shape[2] in (2, 4) and (array[..., -1] == 255).all():
+        colours = array[..., 0] if array.shape[2] == 2 else array[..., :3]
+        np.testing.assert_array_equal(to_pixels(array), colours)
+    elif usable and array.shape[2] in (2, 4):
+        with pytest.raises(InputError, match="found transparent pixels"):
+            to_pixels(array)
     else:
         with pytest.raises(InputError, match="found an .*array"):
             to_pixels(array)
