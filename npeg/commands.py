@@ -203,9 +203,8 @@ def _encode_frames(args: argparse.Namespace, job: Job, image: Image, start: floa
         _write(job._replace(output=output), data, args)
         outputs.append(output)
         sizes.append(len(data))
-    record = records.record(
-        job._replace(output=outputs[0]), inputs.read_header(data), sum(sizes), start
-    )
+    first, header = job._replace(output=outputs[0]), inputs.read_header(data)
+    record = records.record(first, header, sum(sizes), start)
     record["rate_bpp"] = round(record["rate_bpp"] / len(outputs), 6)
     return record | {"outputs": outputs}
 
@@ -381,20 +380,7 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _info_file(args: argparse.Namespace, job: Job) -> Record:
-    _, data = _read_npeg(job.source)
-    found = info(data)
-    return {
-        "input": job.source,
-        "size_bytes": found.size_bytes,
-        "rate_bpp": round(found.rate_bpp, 6),
-        **vars(found.header),
-        "quality": found.header.quality,
-        "tiles": found.header.tiles,
-        "lossless": getattr(found, "lossless", False),
-        "sections": [vars(section) for section in found.sections],
-        "residual_bytes": sum(s.size_bytes for s in found.sections if s.type == "R"),
-        "metadata": list(found.metadata),
-    }
+    return records.info_record(job, info(_read_npeg(job.source)[1]))
 
 
 def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .jobs import Job, Outcome, Record
 
@@ -36,6 +36,22 @@ def record(job: Job, header: AnyHeader, size_bytes: int, start: float) -> Record
         "height": header.height,
         "quality": header.quality,
         "seconds": round(time.perf_counter() - start, 4),
+    }
+
+
+def info_record(job: Job, found: Any) -> Record:
+    """Return what a file says of itself, from what `npeg.info` has found."""
+    return {
+        "input": job.source,
+        "size_bytes": found.size_bytes,
+        "rate_bpp": round(found.rate_bpp, 6),
+        **vars(found.header),
+        "quality": found.header.quality,
+        "tiles": found.header.tiles,
+        "lossless": getattr(found, "lossless", False),
+        "sections": [vars(section) for section in found.sections],
+        "residual_bytes": sum(s.size_bytes for s in found.sections if s.type == "R"),
+        "metadata": list(found.metadata),
     }
 
 
