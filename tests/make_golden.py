@@ -27,8 +27,10 @@ Pixels = NDArray[np.uint8]
 
 
 def golden_files(photograph: Pixels) -> dict[str, bytes]:
-    """Return files by name: colour, grey, several tiles, a single pixel."""
+    """Return files by name: colour, grey, tiles, a pixel, a residual, soft alpha, exact tiles."""
     grey = photograph.mean(axis=2).astype(np.uint8)
+    ramp = np.linspace(0, 255, 60).astype(np.uint8)[None, :, None].repeat(44, axis=0)
+    few = photograph[100:170, 150:230] // 64 * 64
     encoded = {
         "coffee-100x75-q40": codec.encode_pixels(photograph[100:175, 150:250], 80),
         "coffee-grey-33x65-q90": codec.encode_pixels(grey[120:185, 200:233], 180),
@@ -36,6 +38,13 @@ def golden_files(photograph: Pixels) -> dict[str, bytes]:
             photograph[100:230, 150:290], 20, EncoderOptions(tile_size=64)
         ),
         "pixel-1x1-q100": codec.encode_pixels(photograph[200:201, 300:301], LEVELS - 1),
+        "coffee-residual-48x64-q95": codec.encode_pixels(photograph[100:148, 150:214], 190),
+        "coffee-alpha-44x60-q50": codec.encode_pixels(
+            np.dstack([photograph[100:144, 150:210], ramp]), 100
+        ),
+        "few-colours-70x80-lossless": codec.encode_pixels(
+            few, 150, EncoderOptions(lossless=True, tile_size=64)
+        ),
     }
     return {f"{n}-model{networks.DEFAULT_MODEL}.npeg": found for n, found in encoded.items()}
 
@@ -68,7 +77,7 @@ def example(file: bytes) -> str:
         "RGB, 8 bits",
         f"{header.width} x {header.height} pixels",
         f"tiles of {header.tile_size} pixels",
-        "reserved",
+        "the networks' level is the same",
         "CRC-32 of the above",
         "section `T`",
         f"length {len(sections[container.TILE])}",
