@@ -80,10 +80,12 @@ def dequantise(model: Model, z_hat: Float, symbols: Float, level: int) -> Float:
     """Return y_hat (M, h, w) of symbols (M, h, w): anchors first, then the rest."""
     anchor = _checkerboard(symbols.shape[1:])
     psi, means, steps = _anchor_means(model, z_hat, level, symbols.shape[1:])
-    residual = symbols * steps
-    anchors = (residual + means) * anchor
-    means = model.context_means(psi, anchors, level)
-    return np.where(anchor, anchors, residual + means)
+    y_hat = symbols * steps
+    means += y_hat  # in place: new arrays of this size take longer to come by than to fill
+    means *= anchor
+    y_hat += model.context_means(psi, means, level)
+    np.copyto(y_hat, means, where=anchor)
+    return y_hat
 
 
 def code(model: Model, tile: Quantised, level: int) -> bytes:
