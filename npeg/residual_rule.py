@@ -21,7 +21,7 @@ ODD_SHARE = 1 / 2000  # of such samples
 EDGE = 96  # levels between neighbours that photographs hardly have
 EDGE_SHARE = 1 / 250
 FLAT_SHARE = 0.6  # of neighbours that are equal
-PAYS = 0.87  # share of the cost that is left, below which a residual is not on a photograph
+PAYS = 0.82  # share of the cost that is left, below which a residual is not on a photograph
 
 Pixels = NDArray[np.uint8]
 
