@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ SAVE_OPTIONS: dict[str, dict[str, int]] = {  # of Pillow, per image format that 
     "AVIF": {"quality": 90},
 }
 
+_LIMIT_LOCK = threading.RLock()  # a .npeg file that Pillow opens comes by here again
 WITHOUT_ALPHA = ("JPEG", "PPM", "PCX", "EPS", "PDF", "BMP", "DIB", "MPO", "XBM", "MSP")
 
 
@@ -61,16 +63,20 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
 
 @contextmanager
 def _pillow_limit() -> Iterator[None]:
-    """Leave sizes to npeg's own limit, unless somebody has set Pillow's lower."""
+    """Leave sizes to npeg's own limit, unless somebody has set Pillow's lower.
+
+    Pillow's limit is one for all threads, so one thread at a time moves it and puts it back.
+    """
     import PIL.Image
 
-    before = PIL.Image.MAX_IMAGE_PIXELS
-    if before is not None and before >= limits.DEFAULT // 2:
-        PIL.Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        PIL.Image.MAX_IMAGE_PIXELS = before
+    with _LIMIT_LOCK:
+        before = PIL.Image.MAX_IMAGE_PIXELS
+        if before is not None and before >= limits.DEFAULT // 2:
+            PIL.Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            PIL.Image.MAX_IMAGE_PIXELS = before
 
 
 def frames(image: Image) -> int:

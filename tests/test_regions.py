@@ -1,8 +1,10 @@
 """A region equals the same part of the whole image, and little is read for it."""
 
 import io
+import time
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from PIL import Image
 from skimage import data
 
 import npeg
-from npeg import codec, container, limits, tiles
+from npeg import codec, container, image_files, limits, tiles
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import FormatError, InputError, LimitError
 
@@ -215,6 +217,25 @@ def test_a_larger_limit_takes_larger_files(tmp_path: Path) -> None:
     with pytest.raises(LimitError, match="20000x9000 pixels, expected at most 179 million"):
         npeg.encode(path)
     assert Image.MAX_IMAGE_PIXELS == limits.DEFAULT // 2
+
+
+def test_threads_that_open_images_at_once_leave_pillows_limit_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    pillow_open = Image.open
+
+    def open_slowly(source: io.BytesIO) -> Image.Image:
+        time.sleep(0.02)  # the other threads begin meanwhile
+        return pillow_open(source)
+
+    before = Image.MAX_IMAGE_PIXELS
+    monkeypatch.setattr(Image, "open", open_slowly)
+    with ThreadPoolExecutor(4) as pool:
+        sources = [io.BytesIO(file.getvalue()) for _ in range(8)]
+        assert [image.size for image in pool.map(image_files.open_image, sources)] == [(8, 8)] * 8
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_no_file_is_larger_than_the_format_allows() -> None:
