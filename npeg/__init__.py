@@ -44,6 +44,7 @@ def encode(
     lossless: bool = False,
     alpha_quality: float = 100,
     background: str | None = None,
+    model: str | os.PathLike[str] | None = None,
     max_pixels: int | None = None,
 ) -> bytes:
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
@@ -67,6 +68,8 @@ def encode(
         lossless: every pixel comes back as it was, alpha too; takes no target.
         alpha_quality: 100 keeps alpha as it is, less makes it smaller, down to 16 levels at 0.
         background: a colour, such as white or #rrggbb, that transparent images are put in front of.
+        model: folder of a model of your own, by `npeg export`, or its name where NPEG_MODELS leads;
+            with the tune that it was trained for.
         max_pixels: refuse more pixels than these; by default NPEG_MAX_PIXELS of the environment,
             else 178956970, twice Pillow's `Image.MAX_IMAGE_PIXELS`.
 
@@ -85,7 +88,9 @@ def encode(
     from .targets import Target
 
     target = Target(quality, bpp, size, psnr)
-    options = EncoderOptions(effort, tune, lossless=lossless, alpha_quality=alpha_quality)
+    options = EncoderOptions(
+        effort, tune, lossless=lossless, alpha_quality=alpha_quality, model=model
+    )
     with limits.at_most(max_pixels):
         return encoding.encode(
             image, target, options, codec, metadata, strip, background=background
@@ -96,6 +101,7 @@ def decode(
     data: Source,
     *,
     region: tuple[int, int, int, int] | None = None,
+    model: str | os.PathLike[str] | None = None,
     max_pixels: int | None = None,
 ) -> NDArray[np.uint8]:
     """Decode a .npeg file, or a region of its image.
@@ -104,6 +110,8 @@ def decode(
         data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
         region: left, top, width and height in pixels of a rectangle inside the image.  Of a path
             or a file object that can seek, only what it needs is read, and verified.
+        model: folder of the model that the file names, where it is not a shipped one; those below
+            NPEG_MODELS of the environment are found by themselves.
         max_pixels: refuse more pixels than these, of the region where there is one; by default
             NPEG_MAX_PIXELS of the environment, else 178956970.
 
@@ -115,9 +123,9 @@ def decode(
     Raises:
         NpegError: the bytes are not a valid file, or this version of npeg cannot read it.
     """
-    from . import encoding, limits
+    from . import encoding, limits, own_models
 
-    with limits.at_most(max_pixels):
+    with limits.at_most(max_pixels), own_models.also(model):
         return encoding.decode(data, region)
 
 

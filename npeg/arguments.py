@@ -63,6 +63,7 @@ ENVIRONMENT = f"""
 environment (an empty variable is as good as none):
   NPEG_THREADS     threads of the networks, 1 to {MOST} (default: all cores; --threads goes before)
   NPEG_MAX_PIXELS  pixels an image may have (default {MOST_BY_DEFAULT}; --max-pixels goes before)
+  NPEG_MODELS      folders of models of your own, where files find them
   NPEG_CIFAR10     where the teaching program finds its pictures, a folder or an archive
 """
 
@@ -108,6 +109,8 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     rate.add_argument("--lossless", action="store_true", help=text)
     text = "100: alpha stays as it is (default); less: smaller, down to 16 levels"
     parser.add_argument("--alpha-quality", type=_quality, metavar="0..100", help=text)
+    text = "folder of a model of your own, by npeg export, with the tune that it was trained for"
+    parser.add_argument("--model", metavar="DIR", help=text)
     _add_background(parser)
     frames = parser.add_mutually_exclusive_group().add_argument
     text = "of an animation or of several pages, take this one (default 1)"
@@ -124,6 +127,8 @@ def add_decode(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, text, "; after one file also its output.png")
     text = "decode a rectangle of these pixels alone, from those tiles that it needs"
     parser.add_argument("--crop", type=_rectangle, metavar="X,Y,W,H", help=text)
+    text = "folder of the model that files need where npeg has it not"
+    parser.add_argument("--model", metavar="DIR", help=text)
     _add_background(parser)
     _add_strip(parser)
     _add_switches(parser)

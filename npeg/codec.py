@@ -6,7 +6,7 @@ Enters or leaves: uint8 pixels, (H, W, 3) RGB, (H, W) grey or these with alpha, 
 
 from collections.abc import Iterator
 
-from . import container, decoder, encoder, limits
+from . import container, decoder, encoder, limits, own_models
 from .container import Parts
 from .decoder import Decoded
 from .encoder_rule import DEFAULT, EncoderOptions
@@ -28,8 +28,9 @@ def encode_pixels(pixels: Pixels, level: int, options: EncoderOptions = DEFAULT)
         LimitError: the image is too large.
         InputError: not such an array, or the level is out of range.
     """
-    header = encoder.header_for(pixels, level, options)
-    parts = [tile.parts for tile in encoder.encode(pixels, header, options)]
+    with own_models.also(options.model):
+        header = encoder.header_for(pixels, level, options)
+        parts = [tile.parts for tile in encoder.encode(pixels, header, options)]
     return container.write(encoder.settled(header, parts), parts)
 
 
@@ -48,7 +49,7 @@ def decode_pixels(data: bytes) -> Pixels:
     """
     header = container.read_header(data)
     limits.check(header.width, header.height)
-    _, parts = container.read_tiles(data)
+    header, parts = container.read_tiles(data)
     places = zip(parts, tiles_of(header), strict=True)
     return decoder.assemble((decoder.read(*tile, header) for tile in places), header)
 
@@ -57,7 +58,6 @@ def encode_with_reconstruction(
     pixels: Pixels, level: int, options: EncoderOptions = DEFAULT
 ) -> tuple[bytes, Pixels]:
     """Encode an image; return the file and what `decode_pixels` makes of it on this machine."""
-    header = encoder.header_for(pixels, level, options)
     parts: list[Parts] = []
 
     def decoded() -> Iterator[Decoded]:
@@ -65,5 +65,7 @@ def encode_with_reconstruction(
             parts.append(tile.parts)
             yield tile.decoded
 
-    found = decoder.assemble(decoded(), header)
+    with own_models.also(options.model):
+        header = encoder.header_for(pixels, level, options)
+        found = decoder.assemble(decoded(), header)
     return container.write(encoder.settled(header, parts), parts), found

@@ -19,6 +19,7 @@ MAX_TILE_UNITS = 32  # tiles of at most 2048x2048 pixels bound what one payload 
 MAX_SIDE = (1 << 24) - 1
 MAX_PIXELS = 1 << 32  # of the format; `limits` has what a decoder takes by default
 BIT_DEPTHS = {0: 8}
+OWN_MODEL = 0  # the model id of files that name one of their own
 LAYOUTS = {  # code -> channels of colour, whether these are equal everywhere, whether alpha is
     0: (1, False, False),
     1: (3, False, False),
@@ -37,6 +38,7 @@ _CRC = struct.Struct("<I")
 _SECTION = struct.Struct("<cII")  # type, length, CRC-32 of type, length and payload
 HEADER_SIZE = _FIELDS.size + _CRC.size
 TILE, EXACT, ALPHA, RESIDUAL = b"T", b"E", b"A", b"R"
+MODEL, MODEL_BYTES = b"M", 8  # the section that names a model, the size of its payload
 PARTS = {ALPHA: 0, TILE: 1, EXACT: 1, RESIDUAL: 2}
 """Sections of a tile and their places in it; it has one in place 1, others may be there."""
 PIXELS = 1
@@ -60,6 +62,12 @@ class Header:
     neutral: bool = False  # of 3 channels that are equal everywhere
     alpha: bool = False  # beside the channels
     networks: int | None = None  # the networks' level where it is not the file's
+    own_model: str = ""  # 16 hexadecimal digits where the model id is OWN_MODEL
+
+    @property
+    def model(self) -> int | str:
+        """The id of a shipped model, or the name of another."""
+        return self.own_model or self.model_id
 
     @property
     def networks_level(self) -> int:
@@ -227,6 +235,7 @@ def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
     sections = list(_sections(data))
     for kind, _ in sections:
         _check_kind(kind)
+    header = with_model(header, [payload for kind, payload in sections if kind == MODEL])
     _check_metadata(sections)
     _check_tiles(header, _by_tile(sections))
     if sections[-1][0] not in PARTS:
@@ -235,8 +244,16 @@ def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
 
 
 def _check_kind(kind: bytes) -> None:
-    if kind not in PARTS and not kind.islower():
+    if kind not in (*PARTS, MODEL) and not kind.islower():
         raise FormatError(f"section type {chr(kind[0])!r} is not known and needed for the pixels")
+
+
+def with_model(header: Header, names: list[bytes]) -> Header:
+    """Return a header with what sections of a file say of its model; raise FormatError if wrong."""
+    expected = int(header.model_id == OWN_MODEL)
+    if len(names) != expected or any(len(name) != MODEL_BYTES for name in names):
+        raise FormatError(f"found {len(names)} names of the model, expected {expected} of 8 bytes")
+    return replace(header, own_model=names[0].hex()) if names else header
 
 
 def _by_tile(sections: list[tuple[bytes, bytes]]) -> list[Parts]:
@@ -290,7 +307,7 @@ def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
     header, found = read_header(file.read(HEADER_SIZE)), {}
     while len(head := file.read(_SECTION.size)) == _SECTION.size:
         kind, length, crc = _SECTION.unpack(head)
-        if kind.islower() and kind not in METADATA:
+        if kind == MODEL or (kind.islower() and kind not in METADATA):
             file.seek(length, 1)
             continue
         if kind not in METADATA or kind in found or length > MAX_METADATA:
@@ -363,12 +380,13 @@ def read_tiles(data: bytes) -> tuple[Header, list[Parts]]:
 
 def write(header: Header, tiles: list[Parts]) -> bytes:
     """Return a whole file."""
+    model = pack_section(MODEL, bytes.fromhex(header.own_model)) if header.own_model else b""
     sections = [
         pack_section(kind, parts[kind])
         for parts in tiles
         for kind in sorted(parts, key=PARTS.__getitem__)
     ]
-    return pack_header(header) + b"".join(sections)
+    return pack_header(header) + model + b"".join(sections)
 
 
 def info(data: bytes) -> Info:

@@ -53,7 +53,7 @@ def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
     if EXACT in parts:
         pixels = exact.decode(parts[EXACT], *sides, header.planes)
         return Decoded(planes=pixels.reshape(*sides, header.planes), alpha=alpha)
-    networks.load(header.model_id)  # an unknown model is refused, whatever the payload
+    networks.load(header.model)  # an unknown model is refused, whatever the payload
     y_hat, behind = None, None
     if parts[TILE]:
         y_hat = read_latents(parts[TILE], tile, header)
@@ -70,7 +70,7 @@ def read_latents(payload: bytes, tile: Tile, header: Header) -> Float:
     Raises:
         FormatError: the payload holds none, or needs a model that is not there.
     """
-    model, level = networks.load(header.model_id), header.networks_level
+    model, level = networks.load(header.model), header.networks_level
     z_hat, symbols, _ = latents.read(model, payload, tile.latent_shape(), level)
     return latents.dequantise(model, z_hat, symbols, level)
 

@@ -28,6 +28,7 @@ from . import (
     latents,
     limits,
     networks,
+    own_models,
     progress,
     residual_rule,
     tiles,
@@ -75,7 +76,10 @@ def encode(pixels: Pixels, header: Header, options: EncoderOptions) -> Iterator[
 
 def settled(header: Header, parts: list[Parts]) -> Header:
     """Return the header of a file with these tiles: without networks they have no level."""
-    return header if any(tile.get(TILE) for tile in parts) else replace(header, networks=None)
+    if any(tile.get(TILE) for tile in parts):
+        return header
+    model_id = header.model_id or networks.DEFAULT_MODEL
+    return replace(header, networks=None, model_id=model_id, own_model="")
 
 
 def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
@@ -96,8 +100,12 @@ def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
     container.check_size(width, height)
     rgb = pixels.ndim == 3 and pixels.shape[2] >= 3
     networks_level = residual_rule.SCHEDULES[options.tune].networks_level(level)
+    model_id, own_model = options.rule.model_id, ""
+    if options.model is not None:
+        model_id, own_model = networks.identify(own_models.find(options.model))
     return Header(
-        model_id=options.rule.model_id,
+        model_id=model_id,
+        own_model=own_model,
         level=level,
         width=width,
         height=height,
@@ -156,7 +164,7 @@ def _by_networks(
 
     Beside each is its payload as an exact tile, if that has been tried.
     """
-    model = networks.load(header.model_id)
+    model = networks.load(header.model)
     places = tiles_of(header)
     for tile, payload in _quantised(model, planes, header, options, _payload_if_small):
         place = next(places)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import container, decoder, dither, inputs, limits, tiles
-from .container import HEADER_SIZE, PARTS, TILE, Header, Parts
+from .container import HEADER_SIZE, MODEL, MODEL_BYTES, PARTS, TILE, Header, Parts
 from .decoder import Decoded
 from .errors import FormatError, InputError
 from .tiles import Tile
@@ -68,7 +68,7 @@ def _decode(file: Any, window: Tile, header: Header) -> Pixels:
     wanted = tiles.meeting(window, header)
     near = tiles.reaching(wanted, header)
     kinds = {number: set(PARTS) if number in wanted else {TILE} for number in near}
-    parts = _read(file, header, kinds)
+    header, parts = _read(file, header, kinds)
     places = tiles.tiles_of(header)
     place = {number: tile for number, tile in enumerate(places) if number in near}
     decoded = {number: decoder.read(parts[number], place[number], header) for number in wanted}
@@ -89,13 +89,19 @@ def _latents_alone(parts: Parts, place: Tile, header: Header) -> Decoded:
     return Decoded(decoder.read_latents(parts[TILE], place, header) if parts.get(TILE) else None)
 
 
-def _read(file: Any, header: Header, kinds: dict[int, set[bytes]]) -> dict[int, Parts]:
+def _read(
+    file: Any, header: Header, kinds: dict[int, set[bytes]]
+) -> tuple[Header, dict[int, Parts]]:
     """Read sections of these kinds of some tiles, by their numbers, and skip the others.
+
+    Returns:
+        The header with the model that the file names, and the sections by number and kind.
 
     Raises:
         FormatError: a section that is read is damaged, or one is missing.
     """
     found: dict[int, Parts] = {number: {} for number in kinds}
+    models: list[bytes] = []
     number, before, last = -1, len(PARTS), max(kinds)
     left = header.most_bytes + container.MOST_METADATA
     while section := container.read_section_head(file):
@@ -105,6 +111,9 @@ def _read(file: Any, header: Header, kinds: dict[int, set[bytes]]) -> dict[int, 
             before = PARTS[kind]
         if number > last:
             break
+        if kind == MODEL:
+            models.append(container.read_payload(file, section, MODEL_BYTES))
+            continue
         if kind in kinds.get(number, ()):
             found[number][kind] = container.read_payload(file, section, left)
             left -= length
@@ -115,4 +124,4 @@ def _read(file: Any, header: Header, kinds: dict[int, set[bytes]]) -> dict[int, 
     for number, wanted in kinds.items():
         if len(wanted) > 1:
             container.check_tile(header, found[number])
-    return found
+    return container.with_model(header, models), found
