@@ -40,6 +40,7 @@ from .encoder_rule import EncoderOptions, Tune
 from .errors import InputError
 from .latents import Quantised
 from .networks import Model
+from .residual_rule import Steps
 from .tiles import HYPER, LATENT, Float, Pixels, tiles_of
 
 Tried = tuple[Quantised | None, bytes | None]
@@ -150,7 +151,12 @@ def _cheapest(planes: Pixels, header: Header, options: EncoderOptions) -> Iterat
             yield tile
         else:
             decoded = decoder.from_networks(known(), header)
-            yield _with_residual(tile, part, decoded, payload, code, tried)
+            found = _with_residual(tile, part, decoded, payload, code, tried)
+            if found.parts.get(TILE) == b"":
+                found = _alone(part, payload, schedule.steps_alone(header.level))
+            elif RESIDUAL in found.parts and not tried:  # no photograph has one there
+                found = _behind(found, part, decoded, schedule.steps_behind(header.level))
+            yield found
 
 
 def _latents_of_coded(item: tuple[Coded, bytes | None]) -> Float | None:
@@ -214,15 +220,36 @@ def _with_residual(
     if payload is not None:
         ways.append((8.0 * len(payload), _exact(payload, wanted)))
     if tried or alone:
-        found, behind, cost = residual_rule.choose(wanted, known, code)
+        found, behind, cost = residual_rule.choose(wanted, known, Steps(code))
         decoded = replace(coded.decoded, residual=behind)
         ways += [(bits + cost, Coded(coded.parts | {RESIDUAL: found}, decoded))] if found else []
     if alone:
-        found, behind, cost = residual_rule.choose(wanted, None, code)
+        found, behind, cost = residual_rule.choose(wanted, None, Steps(code))
         decoded = Decoded(residual=behind)
         ways += [(cost, Coded({TILE: b"", RESIDUAL: found}, decoded))] if found else []
     cost, best = min(ways, key=lambda way: way[0])
     return best if EXACT in best.parts or cost < least * ways[0][0] else coded
+
+
+def _alone(wanted: Pixels, payload: bytes | None, steps: Steps) -> Coded:
+    """Return a tile (H, W, C) as a residual alone, in steps for such, or exact.
+
+    Args:
+        wanted: its pixels.
+        payload: of it as an exact tile, if that has been tried.
+        steps: of the residual.
+    """
+    found, residual, cost = residual_rule.choose(wanted, None, steps)
+    if not found or (payload is not None and 8 * len(payload) <= cost):
+        return _exact(payload or _exact_payload(wanted), wanted)
+    return Coded({TILE: b"", RESIDUAL: found}, Decoded(residual=residual))
+
+
+def _behind(coded: Coded, wanted: Pixels, known: Pixels, steps: Steps) -> Coded:
+    """Return a tile (H, W, C) with a residual of other steps behind what is known."""
+    found, residual, _ = residual_rule.choose(wanted, known, steps)
+    parts = {TILE: coded.parts[TILE]} | ({RESIDUAL: found} if found else {})
+    return Coded(parts, replace(coded.decoded, residual=residual if found else None))
 
 
 # --- by the networks ---

@@ -78,11 +78,7 @@ def info_text(record: Record) -> str:
     tiles = f"{record['tiles']} tile{'s' if record['tiles'] > 1 else ''}"
     planes, number = record.get("planes"), record.get("variant_id", record.get("model_id"))
     number = record.get("own_model") or number
-    model = (
-        f"dither variant {number}, {planes} planes"
-        if planes
-        else f"model {number}"
-    )
+    model = f"dither variant {number}, {planes} planes" if planes else f"model {number}"
     quality = "lossless" if record.get("lossless") else f"quality {record['quality']:g}"
     alpha = " with alpha" if record.get("alpha") else ""
     if record["residual_bytes"]:
