@@ -128,7 +128,7 @@ def _decode(args: argparse.Namespace) -> int:
         find_method(args.enhance).strength(args.strength)
     elif args.strength is not None:
         raise InputError("found --strength without --enhance, whose strength it is")
-    pictures = image_files.PICTURES
+    pictures = image_files.extensions()
     kind = Kind(NPEG, ".png", records.job_text, outputs=pictures, refused=NPEG, known=pictures)
     return batches.run(_decode_file, kind, args)
 
@@ -169,13 +169,13 @@ def _enhance(args: argparse.Namespace) -> int:
         raise InputError("found no input, expected files, folders, globs, or -")
     find_method(args.method).strength(args.strength)
     suffix = ".png" if args.out else ".enhanced.png"
-    kind = Kind(image_files.PICTURES, suffix, records.enhance_text, refused=NPEG, known=NPEG)
+    kind = Kind(image_files.extensions(), suffix, records.enhance_text, refused=NPEG, known=NPEG)
     return batches.run(_enhance_file, kind, args)
 
 
 def _info(args: argparse.Namespace) -> int:
     """Say what files say of themselves."""
-    kind = Kind(NPEG, "", records.info_text, known=image_files.PICTURES)
+    kind = Kind(NPEG, "", records.info_text, known=image_files.extensions())
     return batches.run(_info_file, kind, args)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from . import bars, batches, encode, files, image_files, own_models, records
+from . import bars, batches, encode, files, image_files, more_formats, own_models, records
 from .batches import NPEG
 from .errors import InputError
 from .files import STREAM
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .encoder_rule import EncoderOptions
-
-UNREAD = (".heic", ".heif", ".jxl")  # names of pictures all the same
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"found a target for {args.codec}, which takes none")
     if args.model is not None:
         own_models.find(args.model)
-    pictures = image_files.PICTURES
-    refused = (*pictures, *UNREAD)
+    pictures = image_files.extensions()
+    refused = (*pictures, *more_formats.HEIF, *more_formats.JPEG_XL, *more_formats.RAW)
     suffix = "-1.npeg" if args.all_frames else ".npeg"
     kind = Kind(pictures, suffix, records.job_text, outputs=NPEG, refused=refused, known=NPEG)
     return batches.run(_encode_file, kind, args)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import limits
+from . import limits, more_formats
 from .errors import InputError, LimitError, warn
 from .files import STREAM
 
@@ -44,8 +44,10 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
     """Open an image with Pillow, which reads no pixels yet."""
     import PIL.Image
 
-    head = file.getvalue() if isinstance(file, io.BytesIO) else file.peek(4)
+    head = file.getvalue() if isinstance(file, io.BytesIO) else file.peek(more_formats.HEAD)
     start = head[:4].hex() or "nothing"
+    if kind := more_formats.kind_of(file, head):
+        return more_formats.open_image(file, kind)
     try:
         with _pillow_limit():
             image = PIL.Image.open(file)
@@ -59,6 +61,11 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
         raise InputError(f"found a damaged image: {error}") from error
     limits.check(image.width, image.height)
     return image
+
+
+def extensions() -> tuple[str, ...]:
+    """Return the names of files that count in a folder, as things are installed here."""
+    return (*PICTURES, *more_formats.extensions())
 
 
 @contextmanager

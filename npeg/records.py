@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .jobs import Job, Outcome, Record
+from .more_formats import HEIF, JPEG_XL
 
 if TYPE_CHECKING:
     from .container import Header
@@ -125,6 +126,8 @@ def summary(
     if left_out:
         names = ", ".join(left_out[:MOST_NAMED]) + (", ..." if left_out[MOST_NAMED:] else "")
         text = f"{_count(len(left_out))} of other kinds left out: {names}"
+        if any(name.lower().endswith((*HEIF, *JPEG_XL)) for name in left_out):
+            text += ' (pip install "npeg[formats]" lets npeg read HEIC and JPEG XL)'
         yield one_line(f"npeg: warning: {text}")
     if skipped or always:
         parts = [f"{total - failed - skipped} written", f"{skipped} skipped as they exist"]
