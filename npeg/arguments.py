@@ -189,6 +189,10 @@ def _add_switches(parser: argparse.ArgumentParser) -> None:
     add("-j", "--jobs", type=_count, default=1, metavar="N", help="files at a time (default 1)")
     text = "threads of the networks, over all files at a time (default: all cores)"
     add("--threads", type=_threads, metavar="N", help=text)
+    text = "what does the files: processes of this machine (default), or Dask's workers"
+    add("--engine", choices=("processes", "dask"), default="processes", help=text)
+    text = "of the Dask cluster, tcp://host:8786 (default: --jobs workers of this machine)"
+    add("--scheduler", metavar="ADDRESS", help=text)
     add("--json", action="store_true", help="print one JSON object a file, errors too")
     add("--quiet", action="store_true", help="print errors only")
     _add_limit(parser)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
-from . import bars, files, jobs, records
+from . import bars, cluster, dask_jobs, files, jobs, places, records
 from .errors import InputError
 from .files import STREAM
 from .jobs import Job, Kind, Record
@@ -23,9 +23,12 @@ NPEG = (".npeg",)
 
 def run(work: Callable[..., Record], kind: Kind, args: argparse.Namespace) -> int:
     """Do one job for each input, report each in one line, return the exit status."""
+    args.inputs = [places.plain(name) for name in args.inputs]
+    args.out = args.out and places.plain(args.out)
     _take_two_names(args, kind)
     _check_output_name(args.out, kind)
     planned, left_out = jobs.plan(args.inputs, args.out, kind, args.force, args.skip_existing)
+    engine = _engine(args, planned)
     args.alone = len(planned) == 1
     to_stdout = any(job.output == STREAM for job in planned)
     if to_stdout:
@@ -34,7 +37,7 @@ def run(work: Callable[..., Record], kind: Kind, args: argparse.Namespace) -> in
     failed = skipped = 0
     with (
         bars.of_files(len(planned), args.quiet) as bar,
-        closing(jobs.run(partial(work, args), planned, args.jobs)) as outcomes,
+        closing(jobs.run(partial(work, args), planned, args.jobs, engine)) as outcomes,
     ):
         say = partial(files.say, write=bar.write) if bar else files.say
         for outcome in outcomes:
@@ -54,6 +57,26 @@ def run(work: Callable[..., Record], kind: Kind, args: argparse.Namespace) -> in
     return int(failed > 0)
 
 
+def _engine(args: argparse.Namespace, planned: list[Job]) -> jobs.Engine | None:
+    """Return what does the jobs where it is not this process with its own worker processes.
+
+    Raises:
+        InputError: Dask is not here, or the jobs' files are in this process alone.
+    """
+    dask = getattr(args, "engine", "processes") == "dask"
+    if getattr(args, "scheduler", None) is not None and not dask:
+        raise InputError("--scheduler needs --engine dask")
+    names = {name for job in planned for name in (job.source, job.output)}
+    if (dask or args.jobs > 1) and any(places.protocol(name) == "memory" for name in names):
+        raise InputError("found memory://, which is in one process alone, expected no -j, no Dask")
+    if not dask:
+        return None
+    if STREAM in names:
+        raise InputError("found - with --engine dask, expected files that workers can read")
+    cluster.check()
+    return partial(dask_jobs.run, scheduler=args.scheduler, workers=args.jobs)
+
+
 def _take_two_names(args: argparse.Namespace, kind: Kind) -> None:
     """Read `IN OUT` as `IN -o OUT` where the second name can only be an output's.
 
@@ -61,12 +84,12 @@ def _take_two_names(args: argparse.Namespace, kind: Kind) -> None:
         InputError: it can only be an output's, but there is no one input before it.
     """
     *before, last = args.inputs
-    is_output = bool(before) and last.lower().endswith(kind.outputs) and not os.path.isdir(last)
+    is_output = bool(before) and last.lower().endswith(kind.outputs) and not places.is_folder(last)
     if not is_output or all(name.lower().endswith(kind.outputs) for name in before):
         return
     if args.out is not None:
         raise InputError(f"found two outputs, {last} and -o {args.out}, expected one")
-    if len(before) > 1 or os.path.isdir(before[0]):
+    if len(before) > 1 or places.is_folder(before[0]):
         raise InputError(f"found several inputs before the output {last}, expected -o FOLDER")
     args.inputs, args.out = before, last
 
@@ -77,7 +100,7 @@ def _check_output_name(out: str | None, kind: Kind) -> None:
     Raises:
         InputError: such as a picture's name for what encode writes.
     """
-    if out and out.lower().endswith(kind.refused) and not os.path.isdir(out):
+    if out and out.lower().endswith(kind.refused) and not places.is_folder(out):
         extension = os.path.splitext(out)[1]
         what = f"expected {kind.suffix}" if kind.suffix else "expected none"
         raise InputError(f"found the output {out}, whose name ends in {extension}, {what}")
@@ -86,4 +109,6 @@ def _check_output_name(out: str | None, kind: Kind) -> None:
 def write(job: Job, data: bytes, args: argparse.Namespace) -> None:
     """Write the output of a job."""
     like = job.source if args.preserve and job.source != STREAM else None
+    if like and (places.is_remote(like) or places.is_remote(job.output)):
+        raise InputError("found -p for a URL, whose times and mode are not kept: leave it out")
     files.write(job.output, data, args.force, like)

@@ -44,7 +44,8 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
     """Open an image with Pillow, which reads no pixels yet."""
     import PIL.Image
 
-    head = file.getvalue() if isinstance(file, io.BytesIO) else file.peek(more_formats.HEAD)
+    head = file.read(more_formats.HEAD)
+    file.seek(-len(head), os.SEEK_CUR)
     start = head[:4].hex() or "nothing"
     if kind := more_formats.kind_of(file, head):
         return more_formats.open_image(file, kind)

@@ -6,6 +6,7 @@ import sys
 import pytest
 from test_bench_run import bench, encoded, images, rows  # noqa: F401  # fixtures
 
+import npeg.cluster
 from npeg.bench.codecs import find_codec
 from npeg.bench.metrics import METRICS
 from npeg.bench.run import cluster
@@ -13,6 +14,7 @@ from npeg.bench.run.measure import Failure, measure_all
 from npeg.bench.run.photos import find_photos
 from npeg.bench.run.runner import Plan, run_plan
 from npeg.bench.run.store import Store
+from npeg.errors import InputError
 
 distributed = pytest.importorskip("distributed", reason='needs Dask: pip install "npeg[dask]"')
 
@@ -97,7 +99,7 @@ def test_a_worker_that_is_not_like_this_process_is_named(scheduler, images, tmp_
     versions = iter(["Pillow 99", "Pillow 98", "Pillow 98"])
     with (
         Store(tmp_path / "s.sqlite") as store,
-        pytest.raises(cluster.InputError, match="has Pillow 98, expected Pillow 99"),
+        pytest.raises(InputError, match="has Pillow 98, expected Pillow 99"),
     ):
         run(images, store, cluster.dask_engine(scheduler, 1), ["png"], ["psnr"])
 
@@ -123,7 +125,7 @@ def test_a_scheduler_that_does_not_answer_gets_one_clear_line(
     monkeypatch,
     capsys,
 ):
-    monkeypatch.setattr(cluster, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(npeg.cluster, "TIMEOUT_S", 0.3)
     with socket.socket() as taken:
         taken.bind(("localhost", 0))  # bound, but nobody listens
         where = address.format(port=taken.getsockname()[1]) or "tcp://localhost:1"
@@ -134,7 +136,7 @@ def test_a_scheduler_that_does_not_answer_gets_one_clear_line(
 
 
 def test_a_scheduler_without_workers_gets_one_clear_line(images, tmp_path, monkeypatch, capsys):  # noqa: F811
-    monkeypatch.setattr(cluster, "TIMEOUT_S", 3)
+    monkeypatch.setattr(npeg.cluster, "TIMEOUT_S", 3)
     with distributed.LocalCluster(
         n_workers=0, processes=False, dashboard_address=":0", protocol="tcp"
     ) as empty:
