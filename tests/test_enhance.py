@@ -205,7 +205,7 @@ def test_what_cannot_be_enhanced_is_refused(image, name, strength, message):
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch):
-    monkeypatch.setattr(package.contract, "find_spec", lambda name: None)
+    monkeypatch.setattr(package.enhancement, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"nlm is not installed: pip install opencv"):
         enhance(np.zeros((4, 4), np.uint8), "nlm")
     command = METHODS["waifu2x"].missing()

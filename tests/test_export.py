@@ -18,7 +18,7 @@ from npeg.encoder_rule import TUNES, EncoderOptions  # noqa: E402
 from npeg.networks import Model  # noqa: E402
 from npeg.training.correction import corrected, visibility  # noqa: E402
 from npeg.training.export.eight_bits import equalize_transform, observe, to_eight_bits  # noqa: E402
-from npeg.training.export.export import export  # noqa: E402
+from npeg.training.export.model_folder import export  # noqa: E402
 from npeg.training.networks.layers import Centre, LinearTransform, fold  # noqa: E402
 from npeg.training.networks.model import Codec, anchor_mask, distortion_weight  # noqa: E402
 from npeg.training.networks.transforms import Architecture  # noqa: E402

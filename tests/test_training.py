@@ -22,11 +22,11 @@ from npeg.bench.metrics.ssim import ms_ssim  # noqa: E402
 from npeg.errors import InputError  # noqa: E402
 from npeg.training import perception  # noqa: E402
 from npeg.training.checkpoint import load_checkpoint, save_weights  # noqa: E402
-from npeg.training.codec import MeanSquaredError, Settings, Trainer, train, validate  # noqa: E402
 from npeg.training.data import draw_batch, load_images, prefetch  # noqa: E402
 from npeg.training.networks.model import Codec  # noqa: E402
 from npeg.training.networks.transforms import Architecture, opponent_dct  # noqa: E402
 from npeg.training.optimizer import NEWTON_SCHULZ, orthogonalize  # noqa: E402
+from npeg.training.rate_distortion import MeanSquaredError, Settings, Trainer, train, validate  # noqa: E402
 
 TINY = Architecture(
     analysis_width=8,
@@ -177,7 +177,7 @@ def test_a_run_stopped_halfway_ends_with_the_same_weights(settings: Settings) ->
 SCRIPT = """
 import sys
 from pathlib import Path
-from npeg.training.codec import Settings, train
+from npeg.training.rate_distortion import Settings, train
 from npeg.training.networks.transforms import Architecture
 images, out, batch, steps = sys.argv[1:]
 tiny = Architecture(8, 1, 8, 1, 16, 4, 8, 4)

@@ -13,7 +13,6 @@ import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
 from npeg.errors import InputError  # noqa: E402
-from npeg.training.codec import Settings, train  # noqa: E402
 from npeg.training.networks import winograd  # noqa: E402
 from npeg.training.networks.transforms import Architecture  # noqa: E402
 from npeg.training.networks.winograd import (  # noqa: E402
@@ -22,6 +21,7 @@ from npeg.training.networks.winograd import (  # noqa: E402
     WinogradConv2d,
     use_winograd,
 )
+from npeg.training.rate_distortion import Settings, train  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)

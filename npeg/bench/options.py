@@ -178,7 +178,7 @@ def _bench(args: Namespace) -> int:
         print(*gain_lines(gains, outcome), sep="\n")
         print(f"wrote {write_gains(gains, folder / 'gains.tsv')}")
     if args.report:
-        from npeg.bench.report.report import write_report
+        from npeg.bench.report.results_page import write_report
 
         paths = write_report(outcome, report or folder, args.pictures, args.rate)
         print(*(f"wrote {path}" for path in paths), sep="\n")

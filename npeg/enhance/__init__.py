@@ -6,7 +6,7 @@
 Restoration is judged by its fidelity to the original; a look changes the picture on purpose.
 """
 
-from .contract import LOOK, RESTORATION, UPSCALING, Method, Pixels
+from .enhancement import LOOK, RESTORATION, UPSCALING, Method, Pixels
 from .methods import METHODS, enhance, find_method
 
 __all__ = [

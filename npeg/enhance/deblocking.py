@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from ..errors import NpegError
-from .contract import Float, Pixels, to_pixels
+from .enhancement import Float, Pixels, to_pixels
 
 BLOCK = 8
 LARGEST_STEP = 16.0  # 8-bit steps across an edge that `deblock` still takes for the codec's

@@ -6,7 +6,7 @@ from ..errors import InputError
 from ..inputs import pixels_of
 from ..sessions import give_memory_back
 from . import deblocking, denoising, looks, pretrained, restoring, smoothing, upscaling
-from .contract import LOOK, RESTORATION, UPSCALING, Method, Pixels
+from .enhancement import LOOK, RESTORATION, UPSCALING, Method, Pixels
 
 METHODS = {
     method.name: method

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import NpegError
-from .contract import Float, Pixels, to_float, to_pixels
+from .enhancement import Float, Pixels, to_float, to_pixels
 from .tiling import by_tiles
 from .torch_weights import read_weights
 

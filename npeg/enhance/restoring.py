@@ -9,7 +9,7 @@ import onnxruntime as ort
 from ..networks import FOLDER
 from ..sessions import once_a_process, open_session
 from ..threads import thread_count
-from .contract import Pixels, blend
+from .enhancement import Pixels, blend
 from .jpeg_cells import restrained
 from .tiling import by_tiles
 

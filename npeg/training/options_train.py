@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
         restorer.train(settings_from(Settings, vars(args)))
         return 0
-    from . import codec
+    from . import rate_distortion
 
-    codec.train(settings_from(codec.Settings, vars(args)))
+    rate_distortion.train(settings_from(rate_distortion.Settings, vars(args)))
     return 0

@@ -33,7 +33,7 @@ from .export.eight_bits import (
     observe,
     with_steps,
 )
-from .export.export import write_graph
+from .export.model_folder import write_graph
 from .loop import Settings, first_state, prepare, psnr_db
 from .networks import layout
 from .networks.pairs import EightBitPair, ResidualPair, start_at_zero

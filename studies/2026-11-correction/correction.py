@@ -29,7 +29,7 @@ from npeg.bench.metrics.ssimulacra2 import score
 from npeg.encoder_rule import EncoderOptions
 from npeg.training import correction
 from npeg.training.checkpoint import load_checkpoint
-from npeg.training.export.export import write_latent_error
+from npeg.training.export.model_folder import write_latent_error
 from npeg.training.networks.layers import fold
 from npeg.training.networks.model import Codec
 from npeg.training.networks.transforms import Architecture

@@ -28,13 +28,6 @@ from torch import Tensor, nn
 from npeg.bench.metrics.bdrate import bd_rate
 from npeg.training import loop
 from npeg.training.checkpoint import load_checkpoint
-from npeg.training.codec import (
-    VALIDATION_QUALITIES,
-    WEIGHT_EXPONENT,
-    Settings,
-    Trainer,
-    validate,
-)
 from npeg.training.data import load_images
 from npeg.training.loop import first_state
 from npeg.training.networks.model import Codec, anchor_mask
@@ -49,6 +42,13 @@ from npeg.training.networks.transforms import (
     usual_deviations,
 )
 from npeg.training.optimizer import Muon, build_optimizers
+from npeg.training.rate_distortion import (
+    VALIDATION_QUALITIES,
+    WEIGHT_EXPONENT,
+    Settings,
+    Trainer,
+    validate,
+)
 
 BASELINE = Architecture()
 TABLE = Path(__file__).with_name("experiments.tsv")

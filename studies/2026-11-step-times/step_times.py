@@ -21,7 +21,7 @@ from experiments import time_in_turns
 
 from npeg.teaching.losses import original
 from npeg.teaching.network import Autoencoder, augment
-from npeg.training import codec, loop, restorer
+from npeg.training import loop, rate_distortion, restorer
 from npeg.training.data import load_images
 from npeg.training.networks.winograd import use_winograd
 
@@ -50,7 +50,7 @@ def teaching_step(winograd: bool) -> Any:
 def trainer_step(network: str, images: list[Any], **convolutions: bool) -> Any:
     """Return a function that takes a step of the codec or the restorer on one batch."""
     kind, settings = {
-        "npeg": (codec.Trainer, codec.Settings),
+        "npeg": (rate_distortion.Trainer, rate_distortion.Settings),
         "restorer": (restorer.Trainer, loop.Settings),
     }[network]
     nowhere = Path("/nonexistent")

@@ -20,11 +20,11 @@ from tqdm import tqdm
 from npeg.encoder_rule import TUNES, Tune
 from npeg.training import perception
 from npeg.training.checkpoint import load_checkpoint
-from npeg.training.codec import sample_losses
 from npeg.training.correction import corrected
 from npeg.training.data import load_images
 from npeg.training.networks.model import Codec
 from npeg.training.networks.transforms import Architecture
+from npeg.training.rate_distortion import sample_losses
 
 CROP = 384
 QUALITIES = (0.25, 0.6)

@@ -19,7 +19,7 @@ from ...errors import InputError
 from ...teaching.network import Autoencoder
 from ...weights import write_sums
 from ..data import Pixels, load_images
-from ..export.export import write_graph
+from ..export.model_folder import write_graph
 from . import context_fit
 from .photographs import load_checkpoint
 from .strided import STRIDE, StridedAutoencoder
