@@ -23,6 +23,7 @@ from skimage import data
 
 import npeg
 from npeg import codec, container, networks
+from npeg.arrays import Pixels
 from npeg.bench.report.plots import STYLE
 from npeg.dither import codec as dither_codec
 from npeg.dither import coder, context
@@ -36,7 +37,6 @@ GOAL = 0.0008  # the loss that its authors named
 SHOWN = (slice(40, 136), slice(230, 358))  # rows and columns of the coffee, for the planes
 PAPER, INK = (255, 255, 255), (30, 30, 30)
 
-Pixels = NDArray[np.uint8]
 Numbers = dict[str, str]
 
 

@@ -14,13 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from skimage import data
 
 from npeg import exact
 
-Pixels = NDArray[np.uint8]
 LICENSE = (Path(__file__).parents[1] / "LICENSE").read_text().split()
 WORDS = " ".join(np.random.default_rng(0).choice(LICENSE, 2000))  # in random order
 

@@ -13,15 +13,13 @@ import argparse
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFile, ImageFont
 
+from npeg.arrays import Pixels
 from npeg.bench.codecs import find_codec
 from npeg.bench.codecs.contract import Codec
 from npeg.bench.metrics.ssimulacra2 import score
 from npeg.targets import psnr_db
-
-Pixels = NDArray[np.uint8]
 
 
 def text(side: int) -> Pixels:

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 import npeg
 from npeg import codec, transparency
+from npeg.arrays import Pixels
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import InputError
-
-Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from skimage import data
 
 from npeg import adaptive, exact, planes
+from npeg.arrays import Pixels
 from npeg.errors import FormatError
 from npeg.planes import Method
 
-Pixels = NDArray[np.uint8]
 BOUNDS = np.zeros(1, np.int64), np.full(1, 255)
 
 

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "npeg"
 ORDER = [
     *(
         "errors",
+        "arrays",
         "weights",
         "container",
         "adaptive",
@@ -51,6 +52,29 @@ ROOMS = {
         *("training.networks", "training", "training.export"),
         *("training.dither", "training.restorer"),
     ],
+}
+
+
+# Names that two modules share. The folder of each says whose it is; a folder that has the name of
+# its own module, or of another folder's whole subject, says nothing and is not allowed.
+SHARED = {
+    "codec": {"codec": "npeg's file", "dither.codec": "the dither file"},
+    "container": {"container": "npeg's file", "dither.container": "the dither file"},
+    "networks": {
+        "networks": "npeg's, as ONNX Runtime runs them",
+        "dither.networks": "the dither codecs', as ONNX Runtime runs them",
+        "training.networks": "npeg's, as PyTorch trains them",
+    },
+    "dither": {
+        "dither": "the codecs of that name",
+        "bench.codecs.dither": "what the bench makes of them",
+        "training.dither": "how they are trained",
+    },
+    "export": {
+        "training.export": "of npeg's networks",
+        "training.dither.export": "of the dither codecs' networks",
+    },
+    "options": {"bench.options": "of npeg bench", "web.options": "of npeg view and npeg serve"},
 }
 
 
@@ -130,6 +154,30 @@ def test_rooms_know_each_other_one_way() -> None:
 def test_no_module_hides_one_of_the_standard_library() -> None:
     for path in PACKAGE.glob("*.py"):
         assert path.stem not in sys.stdlib_module_names - {"__main__"}, path
+
+
+def test_two_modules_share_a_name_only_where_their_folders_tell_them_apart() -> None:
+    places: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        if parts:
+            places.setdefault(parts[-1], set()).add(".".join(parts))
+    shared = {name: where for name, where in places.items() if len(where) > 1}
+    assert shared == {name: set(reasons) for name, reasons in SHARED.items()}
+
+
+def test_no_module_has_the_name_of_its_folder() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert path.stem != path.parent.name, path
+
+
+def test_the_type_of_pixels_has_one_home() -> None:
+    root = PACKAGE.parent
+    for folder in ("npeg", "tests", "recipes", "results", "studies", "docs"):
+        for path in (root / folder).rglob("*.py"):
+            if path != PACKAGE / "arrays.py":
+                assert "\nPixels = " not in path.read_text(encoding="utf-8"), path
 
 
 def test_encoding_and_decoding_load_no_torch() -> None:

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
 import npeg
 from npeg import codec, container, image_files, limits, tiles
+from npeg.arrays import Pixels
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import FormatError, InputError, LimitError
 
-Pixels = NDArray[np.uint8]
 REGIONS = [(0, 0, 1, 1), (70, 50, 130, 90), (199, 0, 1, 180), (0, 120, 200, 60), (0, 0, 200, 180)]
 
 

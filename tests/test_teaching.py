@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
+
+from npeg.arrays import Pixels
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -38,7 +39,7 @@ TRAIN, TEST = 22, 8  # two batches, the second of two images
 CPU = torch.device("cpu")
 
 
-def images(count: int, seed: int) -> NDArray[np.uint8]:
+def images(count: int, seed: int) -> Pixels:
     """Smooth pictures of random colours, (count, 32, 32, 3)."""
     random = np.random.default_rng(seed)
     corners = random.integers(0, 256, (count, 2, 2, 3)).astype(np.uint8)

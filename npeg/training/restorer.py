@@ -20,11 +20,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from ..arrays import Pixels
 from ..bench.metrics.luma import studio_luma
 from ..weights import write_sums
 from . import loop
 from .checkpoint import read_state
-from .data import Pixels, draw_sample
+from .data import draw_sample
 from .export.eight_bits import (
     Activations,
     equalize_pairs,

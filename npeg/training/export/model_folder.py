@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ...arrays import Pixels
 from ...container import LEVELS
 from ...encoder import symbols_of
 from ...encoder_rule import TUNES, Tune
@@ -36,7 +37,7 @@ from ...networks import Model
 from ...threads import thread_count
 from ...weights import write_sums
 from .. import correction
-from ..data import Pixels, draw_batch
+from ..data import draw_batch
 from ..networks import layout
 from ..networks.adaptive_filter import PATCH
 from ..networks.entropy_model import TABLES
