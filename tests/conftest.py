@@ -16,6 +16,7 @@ from skimage import data
 import npeg
 from npeg import cli
 from npeg.arrays import Pixels
+from npeg.container import Info
 
 ROOT = Path(npeg.__file__).parents[1]
 
@@ -28,6 +29,13 @@ class Done(NamedTuple):
     status: int
     out: str
     err: str
+
+
+def info_of(source: str | Path | bytes) -> Info:
+    """Return what the head of a .npeg file says, which is not one of the dither codecs'."""
+    found = npeg.info(source)
+    assert isinstance(found, Info)
+    return found
 
 
 @pytest.fixture(scope="session")

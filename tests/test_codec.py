@@ -30,7 +30,7 @@ def scene(height: int, width: int) -> Pixels:
 
 
 def psnr_db(a: Pixels, b: Pixels) -> float:
-    error = max(np.mean((a.astype(float) - b) ** 2), 1e-9)  # exact tiles have none
+    error = max(float(np.mean((a.astype(float) - b) ** 2)), 1e-9)  # exact tiles have none
     return float(10 * np.log10(255**2 / error))
 
 

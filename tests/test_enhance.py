@@ -113,7 +113,8 @@ def test_psnr_b_equals_the_papers_sums_written_out(photo):
     weights = np.array([0.299, 0.587, 0.114])
     x, y = photo[:, :90] @ weights, poor @ weights
     height, width = y.shape
-    on, off = [], []
+    on: list[int] = []
+    off: list[int] = []
     for i in range(height):
         for j in range(width):
             if j + 1 < width:

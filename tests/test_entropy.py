@@ -17,7 +17,6 @@ from npeg.entropy import (
     MAX_MAGNITUDE,
     TOKEN_OF_MAGNITUDE,
     TOKENS,
-    TOTAL,
     Decoder,
     Tables,
     encode,
@@ -25,6 +24,7 @@ from npeg.entropy import (
     quantize_probabilities,
 )
 from npeg.errors import FormatError, InputError
+from npeg.rans import TOTAL
 
 Group = tuple[NDArray[np.int64], NDArray[np.int64]]
 

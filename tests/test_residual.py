@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from skimage import data
 
 from npeg import codec, container, residual, residual_rule, targets
@@ -14,7 +15,7 @@ from npeg.container import EXACT, RESIDUAL, TILE
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import FormatError, NpegError
 from npeg.residual import Residual
-from npeg.residual_order import BINS, Order, bin_of, middle_of_bin
+from npeg.residual_order import BINS, Group, Order, bin_of, middle_of_bin
 
 SIZES = [(1, 1), (1, 70), (7, 8), (8, 9), (33, 1), (64, 63), (70, 70)]
 PSNR = EncoderOptions(tune="psnr")
@@ -77,7 +78,12 @@ def test_contexts_are_integers_and_bins_are_in_order() -> None:
     assert [int(bin_of(int(middle_of_bin(t) * 1024))) for t in range(76)] == list(range(76))
     order = Order(1, (3, 4), [15])
     seen = []
-    order.run(np.zeros((1, 15), np.int64), lambda group: seen.append(group[4]) or 0 * group[4])
+
+    def visit(group: Group) -> NDArray[np.int64]:
+        seen.append(group[4])
+        return 0 * group[4]
+
+    order.run(np.zeros((1, 15), np.int64), visit)
     assert all(index.dtype.kind == "i" for index in seen)
     assert sum(index.size for index in seen) == 3 * 4 * 64
 

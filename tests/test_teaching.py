@@ -20,6 +20,9 @@ from PIL import Image
 from npeg.arrays import Pixels
 
 torch = pytest.importorskip("torch")
+
+from torch import Tensor  # noqa: E402
+
 pytest.importorskip("safetensors")
 
 import torch.nn.functional as F  # noqa: E402
@@ -489,7 +492,7 @@ class Features(nn.Module):
         super().__init__()
         self.a, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 3, stride=2)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(self.b(F.relu(self.a(x))), 3, 2, 1)
 
 
@@ -558,7 +561,8 @@ def test_vgg16_is_read_from_where_torchvision_keeps_it(tmp_path: Path, monkeypat
     weights = {"features.0": nn.Conv2d(3, 64, 3), "features.2": nn.Conv2d(64, 64, 3)}
     state = {f"{k}.{n}": v for k, conv in weights.items() for n, v in conv.state_dict().items()}
     torch.save(state, tmp_path / "checkpoints" / "vgg16-397923af.pth")
-    assert load_features("vgg16", CPU)(torch.rand(1, 3, 32, 32)).shape == (1, 64, 32, 32)
+    found = load_features("vgg16", CPU)(torch.rand(1, 3, 32, 32))
+    assert isinstance(found, Tensor) and found.shape == (1, 64, 32, 32)
 
 
 def test_the_same_trainer_takes_a_perceptual_loss(

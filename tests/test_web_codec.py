@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import info_of
 from PIL import Image
 
 import npeg
@@ -281,7 +282,7 @@ def test_it_decodes_as_python_does(node, photo, tmp_path):
         assert found["symbols"] == digest(data), name
         pixels = np.fromfile(tmp_path / f"{name}.decoded", np.uint8).reshape(expected.shape)
         assert found["shape"][:2] == list(expected.shape[:2])
-        most = 0 if npeg.info(data).lossless else 1
+        most = 0 if info_of(data).lossless else 1
         assert np.abs(pixels.astype(int) - expected).max() <= most, name
         assert found["metadata"] == told(expected_metadata), name
         with Image.open(tmp_path / f"{name}.png") as png:

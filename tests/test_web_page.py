@@ -10,6 +10,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from conftest import info_of
 from PIL import Image
 
 import npeg
@@ -148,6 +149,7 @@ def test_ctrl_c_ends_the_server(tmp_path, photo_npeg):
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
     ) as process:
+        assert process.stderr
         assert process.stderr.readline().startswith("npeg: http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
@@ -277,7 +279,7 @@ def test_alpha_is_shown_compared_and_saved(shown, photo, tmp_path):
     behind = "getComputedStyle(document.querySelector('#viewer img')).backgroundImage"
     assert "conic-gradient" in shown.execute_script(f"return {behind}")
     save(shown, saved, "faded.npeg", "faded.png")
-    assert npeg.info(saved / "faded.npeg").header.alpha
+    assert info_of(saved / "faded.npeg").header.alpha
     found = np.asarray(Image.open(saved / "faded.png"))
     np.testing.assert_array_equal(found[..., 3], fade(photo))
     assert np.abs(npeg.decode(saved / "faded.npeg").astype(int) - found).max() <= 1

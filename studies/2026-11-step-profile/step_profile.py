@@ -30,7 +30,7 @@ KINDS = {
 
 def kind_of(event: FunctionEvent) -> str:
     """Return what an operator works for."""
-    inside = event
+    inside: FunctionEvent | None = event
     while inside is not None:
         if inside.name == OPTIMISERS:
             return OPTIMISERS
@@ -53,7 +53,7 @@ def main() -> None:
     nowhere = Path("/nonexistent")
     trainer = Trainer(Settings(nowhere, nowhere, decay=0, winograd=True))
     for optimizer in trainer.optimizers:
-        optimizer.step = record_function(OPTIMISERS)(optimizer.step)
+        optimizer.step = record_function(OPTIMISERS)(optimizer.step)  # type: ignore[method-assign]
     images = load_images(args.images, 272, progress=False, most=12)
     batches = list(itertools.islice(trainer.batches(images), 3 + args.steps))
     for batch in batches[:3]:
