@@ -1,9 +1,12 @@
 """The package's structure: what a user installs never needs torch, imports go one way."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 PACKAGE = Path(__file__).parents[1] / "npeg"
 ORDER = [
@@ -186,3 +189,22 @@ def test_encoding_and_decoding_load_no_torch() -> None:
         "npeg.decode(data); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent).returncode == 0
+
+
+STUDIES = sorted((PACKAGE.parent / "studies").iterdir())
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_a_study_has_a_script_and_a_short_verdict(study: Path) -> None:
+    assert list(study.glob("*.py"))
+    title, *lines = (study / "README.md").read_text().splitlines()
+    assert title.startswith("# Verdict: ")
+    assert len(lines) <= 10
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_a_study_that_does_not_fit_the_package_says_where_it_ran(study: Path) -> None:
+    for path in study.glob("*.py"):
+        text = path.read_text()
+        if "mypy: ignore-errors" in text:
+            assert re.search(r"\n\nRan at commit [0-9a-f]{7}\b", text), path
