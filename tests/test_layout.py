@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "npeg"
@@ -180,6 +181,25 @@ def test_no_file_of_python_is_above_400_lines() -> None:
     for folder in ("npeg", "tests", "recipes", "results", "studies", "docs"):
         for path in (root / folder).rglob("*.py"):
             assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+
+
+def code_lines(function: ast.FunctionDef, text: list[str]) -> int:
+    """Return a function's lines without blank ones, comments and its docstring."""
+    first, numbers = function.body[0], set(range(function.lineno, (function.end_lineno or 0) + 1))
+    if ast.get_docstring(function) is not None:
+        numbers -= set(range(first.lineno, (first.end_lineno or 0) + 1))
+    lines = [text[number - 1].strip() for number in numbers]
+    return sum(bool(line) and not line.startswith("#") for line in lines)
+
+
+def test_functions_are_short() -> None:
+    lengths = []
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)]
+        lengths += [code_lines(function, text.splitlines()) for function in functions]
+    assert max(lengths) <= 60
+    assert np.percentile(lengths, 95) <= 20
 
 
 def test_the_type_of_pixels_has_one_home() -> None:
