@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
-from . import bars, cluster, dask_jobs, files, jobs, places, records
+from . import bars, dask_cluster, dask_jobs, files, jobs, places, records
 from .errors import InputError
 from .files import STREAM
 from .jobs import Job, Kind, Record
@@ -73,7 +73,7 @@ def _engine(args: argparse.Namespace, planned: list[Job]) -> jobs.Engine | None:
         return None
     if STREAM in names:
         raise InputError("found - with --engine dask, expected files that workers can read")
-    cluster.check()
+    dask_cluster.check()
     return partial(dask_jobs.run, scheduler=args.scheduler, workers=args.jobs)
 
 

@@ -32,15 +32,13 @@ from .errors import InputError
 from .jobs import Job, Kind, Record
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from .arrays import Pixels
     from .container import Header
     from .dither.container import Header as DitherHeader
     from .metadata_sections import Metadata
 
     AnyHeader = Header | DitherHeader
-    Decoded = tuple[Record, NDArray[np.uint8], Metadata]
+    Decoded = tuple[Record, Pixels, Metadata]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,7 +107,7 @@ def _cropped(args: argparse.Namespace, job: Job) -> Decoded:
     return record, pixels, metadata_sections.unpack(found)
 
 
-def _enhanced(pixels: NDArray[np.uint8], args: argparse.Namespace) -> NDArray[np.uint8]:
+def _enhanced(pixels: Pixels, args: argparse.Namespace) -> Pixels:
     """Enhance decoded colours; alpha stays."""
     from . import transparency
     from .enhance import enhance

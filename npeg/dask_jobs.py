@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 
-from . import __version__, cluster, places, threads
+from . import __version__, dask_cluster, places, threads
 from .jobs import Job, Outcome
 
 _one_at_a_time = Lock()  # for workers with several threads: a job takes all cores it may
@@ -32,11 +32,11 @@ def run(
     """
     if not jobs:
         return
-    with cluster.connect(scheduler, workers) as client:
-        count = cluster.check_workers(client, "npeg", _versions)
+    with dask_cluster.connect(scheduler, workers) as client:
+        count = dask_cluster.check_workers(client, "npeg", _versions)
         if scheduler is None:
             client.run(_share_cores, max(1, threads.thread_count() // workers))
-        found = cluster.spread(
+        found = dask_cluster.spread(
             client, _attempt_there, jobs, lambda job: (attempt, _whole(job)), count
         )
         for job, outcome in found:

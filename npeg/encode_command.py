@@ -24,6 +24,7 @@ from .jobs import Job, Kind, Record
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from .arrays import Pixels
     from .encoder_rule import EncoderOptions
 
 
@@ -132,7 +133,7 @@ def _quality_of_score(image: Image | BinaryIO, score: float, options: EncoderOpt
         raise InputError('--ssimulacra2 needs scipy and ssimulacra2: pip install "npeg[bench]"')
     from .bench.metrics import ssimulacra2
 
-    def measure(*images: targets.Pixels) -> float:
+    def measure(*images: Pixels) -> float:
         rgb = [np.stack([i] * 3, axis=2) if i.ndim == 2 else i for i in images]
         return ssimulacra2.score(rgb[0], rgb[1])
 

@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from .arrays import Pixels
+
 Shape = Callable[[int], float]  # level -> value
 
 LEAST, MOST = 128, 512  # side of the sketch in pixels

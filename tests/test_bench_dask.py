@@ -6,11 +6,11 @@ import sys
 import pytest
 from test_bench_run import bench, encoded, images, rows  # noqa: F401  # fixtures
 
-import npeg.cluster
+import npeg.dask_cluster
 from npeg.bench.codecs import find_codec
 from npeg.bench.metrics import METRICS
 from npeg.bench.run import cluster
-from npeg.bench.run.measure import Failure, measure_all
+from npeg.bench.run.measure import Failure, Task, measure_all
 from npeg.bench.run.photos import find_photos
 from npeg.bench.run.runner import Plan, run_plan
 from npeg.bench.run.store import Store
@@ -93,10 +93,10 @@ def test_the_command_starts_workers_and_survives_those_that_die(images, encoded,
 
 
 def test_a_worker_that_is_not_like_this_process_is_named(scheduler, images, tmp_path, monkeypatch):  # noqa: F811
+    versions = iter(["Pillow 99", "Pillow 98", "Pillow 98"])
     monkeypatch.setattr(
         cluster, "_versions", lambda codecs, metrics: {"png": next(versions), "metric psnr": "1"}
     )
-    versions = iter(["Pillow 99", "Pillow 98", "Pillow 98"])
     with (
         Store(tmp_path / "s.sqlite") as store,
         pytest.raises(InputError, match="has Pillow 98, expected Pillow 99"),
@@ -106,7 +106,7 @@ def test_a_worker_that_is_not_like_this_process_is_named(scheduler, images, tmp_
 
 def test_a_worker_that_came_late_is_checked_too(images, encoded):  # noqa: F811
     plan = Plan(find_photos([images]), [find_codec("raw")], [])
-    task = cluster.Task(next(iter(plan.points())), ("psnr",))
+    task = Task(next(iter(plan.points())), ("psnr",))
     packed = cluster._pack(task.point.photo)
     assert cluster._measure_there(task, *packed) == next(measure_all([task], 1))[1]
     cluster._version.cache_clear()
@@ -125,7 +125,7 @@ def test_a_scheduler_that_does_not_answer_gets_one_clear_line(
     monkeypatch,
     capsys,
 ):
-    monkeypatch.setattr(npeg.cluster, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(npeg.dask_cluster, "TIMEOUT_S", 0.3)
     with socket.socket() as taken:
         taken.bind(("localhost", 0))  # bound, but nobody listens
         where = address.format(port=taken.getsockname()[1]) or "tcp://localhost:1"
@@ -136,7 +136,7 @@ def test_a_scheduler_that_does_not_answer_gets_one_clear_line(
 
 
 def test_a_scheduler_without_workers_gets_one_clear_line(images, tmp_path, monkeypatch, capsys):  # noqa: F811
-    monkeypatch.setattr(npeg.cluster, "TIMEOUT_S", 3)
+    monkeypatch.setattr(npeg.dask_cluster, "TIMEOUT_S", 3)
     with distributed.LocalCluster(
         n_workers=0, processes=False, dashboard_address=":0", protocol="tcp"
     ) as empty:

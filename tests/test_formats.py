@@ -5,14 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 import npeg
 from npeg import image_files, inputs, more_formats
+from npeg.arrays import Pixels
 from npeg.errors import InputError, LimitError
-
-Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture

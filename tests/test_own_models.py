@@ -4,17 +4,16 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import npeg
 from npeg import container, networks, own_models, weights
+from npeg.arrays import Pixels
 from npeg.errors import FormatError, InputError, NpegError
 from npeg.networks import FOLDER, MODELS
-
-Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def test_a_file_of_ones_own_model_comes_back_by_it(
     pixels = npeg.decode(file, model=str(mine))
     assert np.abs(pixels.astype(int) - photo).mean() < 12
     assert (npeg.decode(file, model=mine, region=(5, 6, 30, 20)) == pixels[6:26, 5:35]).all()
-    header = npeg.info(file).header
+    header = container.info(file).header
     assert (header.model_id, header.own_model) == (0, name)
     assert len(name) == 16 and bytes.fromhex(name) in file
 
@@ -101,7 +100,7 @@ def test_weights_that_are_not_what_their_folder_states_are_refused(
 
 
 @pytest.mark.parametrize("model", ["nowhere", FOLDER / "residual", 5, FOLDER])
-def test_what_is_no_model_is_one_line(photo: Pixels, photo_npeg: bytes, model: object) -> None:
+def test_what_is_no_model_is_one_line(photo: Pixels, photo_npeg: bytes, model: Any) -> None:
     for use in (
         lambda: npeg.encode(photo, model=model),
         lambda: npeg.decode(photo_npeg, model=model),

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import tree
-from numpy.typing import NDArray
 from PIL import Image
 
 import npeg
-from npeg import cluster, files, places
+from npeg import dask_cluster, files, places
+from npeg.arrays import Pixels
 from npeg.errors import InputError
 
 fsspec = pytest.importorskip("fsspec", reason='needs pip install "npeg[remote]"')
-Pixels = NDArray[np.uint8]
 
 
 def png_of(pixels: Pixels) -> bytes:
@@ -130,7 +129,7 @@ def test_a_cluster_does_what_processes_do(run, folder: Path) -> None:
 
 def test_a_cluster_that_does_not_answer_is_one_line(run, png: Path, monkeypatch) -> None:
     pytest.importorskip("distributed", reason='needs Dask: pip install "npeg[dask]"')
-    monkeypatch.setattr(cluster, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(dask_cluster, "TIMEOUT_S", 0.3)
     done = run("encode", png, "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9")
     assert done.status == 1 and "no Dask scheduler answers" in done.err
 

@@ -4,13 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from npeg import codec, sketches, targets
+from npeg.container import LEVELS
 from npeg.encoder_rule import EncoderOptions
-from npeg.targets import LEVELS, TRIES, Curve, Target
-
-Pixels = NDArray[np.uint8]
+from npeg.targets import TRIES, Curve, Target
 
 
 @pytest.mark.parametrize("size", [(200, 300), (128, 4000), (1, 70000), (3000, 4000)])

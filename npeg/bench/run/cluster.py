@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from npeg import cluster
+from npeg import dask_cluster
+from npeg.arrays import Pixels
 from npeg.bench.codecs import find_codec
-from npeg.bench.codecs.contract import Pixels
 from npeg.bench.metrics import METRICS
 from npeg.bench.run.measure import Failure, Task, measure
 from npeg.bench.run.photos import Photo
@@ -34,7 +34,7 @@ def dask_engine(scheduler: str | None, jobs: int) -> Engine:
     Raises:
         InputError: Dask is not installed.
     """
-    cluster.check()
+    dask_cluster.check()
     return partial(measure_on_cluster, scheduler=scheduler, jobs=jobs)
 
 
@@ -51,9 +51,9 @@ def measure_on_cluster(
     """
     codecs = {task.point.codec: task.point.threads for task in tasks}
     metrics = sorted({name for task in tasks for name in task.metrics})
-    with cluster.connect(scheduler, jobs) as client:
-        threads = cluster.check_workers(client, "npeg bench", _versions, codecs, metrics)
-        found = cluster.spread(client, _measure_there, tasks, _arguments, threads)
+    with dask_cluster.connect(scheduler, jobs) as client:
+        threads = dask_cluster.check_workers(client, "npeg bench", _versions, codecs, metrics)
+        found = dask_cluster.spread(client, _measure_there, tasks, _arguments, threads)
         for task, result in found:
             yield task, result or Failure(task.point, "the process died")
 
