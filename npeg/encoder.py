@@ -153,9 +153,10 @@ def _cheapest(planes: Pixels, header: Header, options: EncoderOptions) -> Iterat
         else:
             decoded = decoder.from_networks(known(), header)
             found = _with_residual(tile, part, decoded, payload, code, tried)
-            if found.parts.get(TILE) == b"":
+            letters = RESIDUAL in found.parts and residual_rule.has_letters(part)
+            if letters and found.parts[TILE] == b"":
                 found = _alone(part, payload, schedule.steps_alone(header.level))
-            elif RESIDUAL in found.parts and not tried:  # no photograph has one there
+            elif letters and not tried:  # no photograph has one there
                 found = _behind(found, part, decoded, schedule.steps_behind(header.level))
             yield found
 

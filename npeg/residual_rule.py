@@ -31,6 +31,7 @@ ODD_STEPS = 1.5  # steps from which an error of a sample is more than what netwo
 ODD_SHARE = 1 / 2000  # of such samples
 EDGE = 96  # levels between neighbours that photographs hardly have
 EDGE_SHARE = 1 / 250
+LETTERS_SHARE = 1 / 20  # more than in any photograph of the validation sets that was looked at
 FLAT_SHARE = 0.6  # of neighbours that are equal
 PAYS = 0.82  # share of the cost that is left, below which a residual is not on a photograph
 
@@ -113,6 +114,12 @@ def has_edges(pixels: Pixels) -> bool:
     steps = np.abs(np.diff(pixels[::4].astype(np.int16), axis=1))
     flat = (steps == 0).sum() > FLAT_SHARE * steps.size
     return bool(flat or (steps > EDGE).sum() > EDGE_SHARE * steps.size)
+
+
+def has_letters(pixels: Pixels) -> bool:
+    """Tell whether neighbours differ as often as they do in text and drawings alone."""
+    steps = np.abs(np.diff(pixels[::4].astype(np.int16), axis=1))
+    return bool((steps > EDGE).sum() > LETTERS_SHARE * steps.size)
 
 
 def choose(wanted: Pixels, decoded: Pixels | None, steps: Steps) -> tuple[bytes, Residual, float]:
