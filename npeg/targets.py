@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import codec, transparency
+from . import codec, depth, transparency
 from .container import LEVELS
+from .depth import Pixels
 from .encoder_rule import DEFAULT, EncoderOptions, is_number
 from .errors import InputError
 
-Pixels = NDArray[np.uint8]
 Measure = Callable[[Pixels, Pixels], float]  # original, decoded -> larger for better
 
 TOP = LEVELS - 1
@@ -167,7 +166,7 @@ def psnr_db(a: Pixels, b: Pixels) -> float:
     """Return the PSNR over all samples of two images of equal shape; inf when they are equal."""
     rows = zip(a, b, strict=True)  # one by one: no second image in memory
     error = sum(int(np.square(np.subtract(x, y, dtype=np.int64)).sum()) for x, y in rows)
-    return 10 * math.log10(255**2 * a.size / error) if error else math.inf
+    return 10 * math.log10(depth.full(a) ** 2 * a.size / error) if error else math.inf
 
 
 PSNR = Scale(psnr_db, "psnr", " dB", 26, 0.1)
