@@ -53,7 +53,8 @@ def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
     sides = tile.bottom - tile.top, tile.right - tile.left
     alpha = transparency.decode(parts[ALPHA], *sides, header.deep) if header.alpha else None
     if EXACT in parts:
-        pixels = exact.decode(parts[EXACT], *sides, header.planes, header.bit_depth)
+        samples = exact.decode(parts[EXACT], *sides, header.planes, header.bit_depth)
+        pixels = depth.widened(samples, header.bit_depth)
         return Decoded(planes=pixels.reshape(*sides, header.planes), alpha=alpha)
     networks.load(header.model_id)  # an unknown model is refused, whatever the payload
     y_hat, behind = None, None

@@ -56,14 +56,18 @@ def as_type(pixels: Pixels, dtype: Any) -> Pixels:
     return pixels / np.float32(full(pixels))
 
 
-def widened(samples: NDArray[Any], bits: int) -> NDArray[np.uint16]:
-    """Return samples 0..2^bits - 1 as uint16, full where they are."""
+def widened(samples: Pixels, bits: int) -> Pixels:
+    """Return samples 0..2^bits - 1 as uint16, full where they are; those of 8 bits as they are."""
+    if bits == 8:
+        return samples
     most = (1 << bits) - 1
     return ((samples.astype(np.uint32) * FULL + most // 2) // most).astype(np.uint16)
 
 
-def of_bits(pixels: NDArray[np.uint16], bits: int) -> NDArray[np.uint16]:
+def of_bits(pixels: Pixels, bits: int) -> Pixels:
     """Return the samples 0..2^bits - 1 that were widened; others are rounded."""
+    if bits == 8:
+        return pixels
     most = (1 << bits) - 1
     return ((pixels.astype(np.uint32) * most + FULL // 2) // FULL).astype(np.uint16)
 

@@ -72,7 +72,7 @@ def encode(pixels: Pixels, header: Header, options: EncoderOptions) -> Iterator[
     found = _lossless if options.lossless else _cheapest
     for place, tile in zip(tiles_of(header), found(planes, header, options), strict=True):
         if header.alpha:
-            tile = _with_alpha(tile, stack[..., -1][place.pixels], options)
+            tile = _with_alpha(tile, stack[..., -1][place.pixels], header.bit_depth, options)
         yield tile
         progress.step(header.tiles)
 
@@ -119,9 +119,9 @@ def _is_neutral(pixels: Pixels) -> bool:
     return all((row == row[:, :1]).all() for row in pixels)
 
 
-def _with_alpha(tile: Coded, alpha: Pixels, options: EncoderOptions) -> Coded:
-    payload = transparency.encode(alpha, options.alpha_quality)
-    known = transparency.decode(payload, *alpha.shape, alpha.dtype == np.uint16)
+def _with_alpha(tile: Coded, alpha: Pixels, bits: int, options: EncoderOptions) -> Coded:
+    payload = transparency.encode(alpha, options.alpha_quality, bits)
+    known = transparency.decode(payload, *alpha.shape, deep=bits > 8)
     return Coded({ALPHA: payload} | tile.parts, replace(tile.decoded, alpha=known))
 
 
@@ -185,7 +185,8 @@ def _payload_if_small(planes: Pixels, header: Header) -> bytes | None:
 
 
 def _exact_payload(planes: Pixels, header: Header) -> bytes:
-    return exact.encode(_to_pixels(planes), header.bit_depth)
+    samples = depth.of_bits(_to_pixels(planes), header.bit_depth)
+    return exact.encode(samples, header.bit_depth)
 
 
 def _exact(payload: bytes, planes: Pixels) -> Coded:

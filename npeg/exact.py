@@ -1,6 +1,6 @@
 """Pixels <-> payloads that give every pixel back: palettes, colour transforms, the best method.
 
-Enters: pixels, (H, W) or (H, W, 3). Leaves: a payload of section `E` or `A`, and the pixels.
+Enters: samples of so many bits, (H, W) or (H, W, 3). Leaves: a payload of section `E` or `A`, and the pixels.
 Does not know: tiles, files, networks.
 
 The encoder estimates what each method would cost, on parts of a large picture, and takes the best.
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import depth, planes
+from . import planes
 from .depth import Pixels
 from .errors import FormatError
 from .planes import Ints, Method, Planes
@@ -35,13 +35,12 @@ _LENGTH = struct.Struct("<H")
 
 
 def encode(pixels: Pixels, bits: int = 8) -> bytes:
-    """Return the payload of pixels, (H, W) or (H, W, 3), whose source has so many bits a sample."""
-    samples = pixels if bits == 8 else depth.of_bits(pixels, bits)
-    return min(_candidates(_stacked(samples), bits), key=_Candidate.cost_bits).payload()
+    """Return the payload of pixels, (H, W) or (H, W, 3), whose samples have so many bits."""
+    return min(_candidates(_stacked(pixels), bits), key=_Candidate.cost_bits).payload()
 
 
 def decode(payload: bytes, height: int, width: int, channels: int, bits: int = 8) -> Pixels:
-    """Return the pixels of a payload, (H, W) of one channel or (H, W, 3); see `encode`.
+    """Return the pixels of a payload, (H, W) or (H, W, 3), uint8, or uint16 of more bits.
 
     Raises:
         FormatError: it holds no such pixels.
@@ -51,8 +50,7 @@ def decode(payload: bytes, height: int, width: int, channels: int, bits: int = 8
     stack = _read(payload, shape, bits)
     if stack.min() < 0 or stack.max() >= 1 << bits:
         raise FormatError(f"exact payload has samples of {stack.min()}..{stack.max()}")
-    stack = stack.swapaxes(1, 2) if turned else stack
-    stack = stack.astype(np.uint8) if bits == 8 else depth.widened(stack, bits)
+    stack = (stack.swapaxes(1, 2) if turned else stack).astype(np.uint8 if bits == 8 else np.uint16)
     return np.ascontiguousarray(stack[0] if channels == 1 else stack.transpose(1, 2, 0))
 
 

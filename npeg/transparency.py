@@ -40,16 +40,18 @@ def without_opaque(pixels: Pixels) -> Pixels:
     return colours if alpha is None or (alpha == full(alpha)).all() else pixels
 
 
-def encode(alpha: Pixels, quality: float) -> bytes:
-    """Return the payload of alpha (H, W); what is 0 or opaque stays at any quality, all at 100."""
-    steps = FEWEST_STEPS + round((LEVELS - FEWEST_STEPS) * quality / 100)
-    if quality == 100 and (alpha.astype(np.int64) * LEVELS % full(alpha)).any():
-        steps = full(alpha)  # alpha that 8 bits do not hold
+def encode(alpha: Pixels, quality: float, bits: int = 8) -> bytes:
+    """Return the payload of alpha (H, W), of a source of so many bits a sample.
+
+    What is 0 or opaque stays at any quality, all at 100.
+    """
     opaque = full(alpha)
+    steps = FEWEST_STEPS + round((LEVELS - FEWEST_STEPS) * quality / 100)
+    if quality == 100 and (alpha.astype(np.int64) * LEVELS % opaque).any():
+        steps = (1 << bits) - 1  # alpha that 8 bits do not hold
     levels = (2 * steps * alpha.astype(np.int64) + opaque) // (2 * opaque)
-    head = steps.to_bytes(alpha.itemsize, "little")
-    bits = _bits_of(steps)
-    return head + exact.encode(levels.astype(np.uint8 if bits == 8 else np.uint16), bits)
+    samples = levels.astype(np.uint8 if steps <= LEVELS else np.uint16)
+    return steps.to_bytes(alpha.itemsize, "little") + exact.encode(samples, _bits_of(steps))
 
 
 def decode(payload: bytes, height: int, width: int, deep: bool = False) -> Pixels:
@@ -72,7 +74,7 @@ def decode(payload: bytes, height: int, width: int, deep: bool = False) -> Pixel
 
 def _bits_of(steps: int) -> int:
     """Return how many bits the levels of alpha have as exact samples."""
-    return 8 if steps <= LEVELS else 16
+    return max(8, steps.bit_length())
 
 
 def flatten(pixels: Pixels, background: str) -> Pixels:
