@@ -18,7 +18,7 @@ def encode_pixels(pixels: Pixels, level: int, options: EncoderOptions = DEFAULT)
     """Encode an image into a .npeg file.
 
     Args:
-        pixels: uint8 or uint16, (H, W, 3) sRGB or (H, W) grey, or with alpha (H, W, 4) or (H, W, 2).
+        pixels: uint8 or uint16, (H, W, 3) sRGB or (H, W) grey, or with alpha (H, W, 4), (H, W, 2).
         level: twice the quality, 0..200.
         options: how hard to try, and for what.
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from . import depth, exact, latents, networks, progress, residual, tiles, transparency
 from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
-from .errors import FormatError
 from .depth import Levels, Pixels
+from .errors import FormatError
 from .residual import Residual
 from .tiles import Float, Tile, tiles_of
 

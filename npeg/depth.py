@@ -79,7 +79,7 @@ def of_floats(values: NDArray[Any]) -> NDArray[np.uint16]:
         InputError: there are others.
     """
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    if not (0 <= low and high <= 1):  # NaN is in no range
+    if not (low >= 0 and high <= 1):  # NaN is in no range
         raise InputError(f"found floats from {low:g} to {high:g}, expected 0 to 1")
     return np.rint(values.astype(np.float64) * FULL).astype(np.uint16)
 

@@ -121,7 +121,8 @@ def _is_neutral(pixels: Pixels) -> bool:
 
 def _with_alpha(tile: Coded, alpha: Pixels, bits: int, options: EncoderOptions) -> Coded:
     payload = transparency.encode(alpha, options.alpha_quality, bits)
-    known = transparency.decode(payload, *alpha.shape, deep=bits > 8)
+    height, width = alpha.shape
+    known = transparency.decode(payload, height, width, bits > 8)
     return Coded({ALPHA: payload} | tile.parts, replace(tile.decoded, alpha=known))
 
 

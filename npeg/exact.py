@@ -1,6 +1,7 @@
 """Pixels <-> payloads that give every pixel back: palettes, colour transforms, the best method.
 
-Enters: samples of so many bits, (H, W) or (H, W, 3). Leaves: a payload of section `E` or `A`, and the pixels.
+Enters: samples of 8 to 16 bits, (H, W) or (H, W, 3). Leaves: a payload of section `E` or `A`, and
+the samples.
 Does not know: tiles, files, networks.
 
 The encoder estimates what each method would cost, on parts of a large picture, and takes the best.

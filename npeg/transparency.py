@@ -17,7 +17,7 @@ from .errors import FormatError, InputError
 
 Float = NDArray[np.float64]
 
-LEVELS = 255  # of alpha of 8 bits, above 0
+OPAQUE = 255  # of 8 bits
 FEWEST_STEPS = 15  # of alpha at quality 0: 16 levels, each less than 9 from what it stands for
 
 
@@ -46,11 +46,11 @@ def encode(alpha: Pixels, quality: float, bits: int = 8) -> bytes:
     What is 0 or opaque stays at any quality, all at 100.
     """
     opaque = full(alpha)
-    steps = FEWEST_STEPS + round((LEVELS - FEWEST_STEPS) * quality / 100)
-    if quality == 100 and (alpha.astype(np.int64) * LEVELS % opaque).any():
+    steps = FEWEST_STEPS + round((OPAQUE - FEWEST_STEPS) * quality / 100)
+    if quality == 100 and (alpha.astype(np.int64) * OPAQUE % opaque).any():
         steps = (1 << bits) - 1  # alpha that 8 bits do not hold
     levels = (2 * steps * alpha.astype(np.int64) + opaque) // (2 * opaque)
-    samples = levels.astype(np.uint8 if steps <= LEVELS else np.uint16)
+    samples = levels.astype(np.uint8 if steps <= OPAQUE else np.uint16)
     return steps.to_bytes(alpha.itemsize, "little") + exact.encode(samples, _bits_of(steps))
 
 
@@ -67,7 +67,7 @@ def decode(payload: bytes, height: int, width: int, deep: bool = False) -> Pixel
     levels = exact.decode(body, height, width, 1, _bits_of(steps)).astype(np.int64)
     if levels.max() > steps:
         raise FormatError(f"alpha section has level {levels.max()} of {steps}")
-    opaque = LEVELS * STEP if deep else LEVELS
+    opaque = OPAQUE * STEP if deep else OPAQUE
     found = (2 * opaque * levels + steps) // (2 * steps)
     return found.astype(np.uint16 if deep else np.uint8)
 
@@ -102,7 +102,7 @@ def flatten(pixels: Pixels, background: str) -> Pixels:
     colours = colours[..., None] if colours.ndim == 2 else colours
     front, share = colours.astype(np.int64), alpha[..., None].astype(np.int64)
     opaque = full(pixels)
-    behind = behind * (opaque // LEVELS)
+    behind = behind * (opaque // OPAQUE)
     mixed = (front * share + behind * (opaque - share) + opaque // 2) // opaque
     mixed = mixed.astype(pixels.dtype)
     return np.squeeze(mixed, 2) if mixed.shape[2] == 1 else mixed
