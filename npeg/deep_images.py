@@ -200,7 +200,7 @@ def _as_raw(data: bytes, image: ImageFile, mode: str, raw_mode: str) -> NDArray[
     Raises:
         InputError: the file is damaged.
     """
-    again = type(image)(io.BytesIO(data))  # type: ignore[call-arg]  # an ImageFile, which opens
+    again = type(image)(io.BytesIO(data))
     try:
         again.seek(image.tell())
         again._mode = mode
@@ -224,7 +224,8 @@ def _with_raw_mode(args: Any, raw_mode: str) -> Any:
 def _of_pnm(data: bytes, image: ImageFile, _: int) -> NDArray[Any] | None:
     """Return the samples of a PPM file of colours, scaled to 16 bits."""
     tile = image.tile[0]
-    most = tile.args[1]
+    assert isinstance(tile.args, tuple)
+    most = int(tile.args[1])
     body = data[tile.offset :]
     if tile.codec_name == "ppm_plain":
         lines = (line.partition(b"#")[0] for line in body.splitlines())
