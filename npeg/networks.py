@@ -152,13 +152,14 @@ class Model:
         return pixels
 
     def levels(self, y_hat: Float, level: int) -> Float:
-        """y_hat (M, h, w) to what `synthesis` rounds and clips, levels of 255 (16h, 16w, 3)."""
+        """y_hat (M, h, w) to what `synthesis` rounds, levels 0..255 (16h, 16w, 3)."""
         inputs = {"y_hat": y_hat[None], "t": self._t(level)}
         patches: Float = self._synthesis.run(["patches"], inputs)[0][0]
         h, w, channels = patches.shape
         side = isqrt(channels // 3)
         rows = patches.reshape(h, w, side, side * 3).swapaxes(1, 2)
-        return np.divide(rows, LEVEL, order="C").reshape(h * side, w * side, 3)
+        levels = np.divide(rows, LEVEL, order="C").reshape(h * side, w * side, 3)
+        return levels.clip(0, 255, out=levels)
 
     def latent_error(
         self, pixels: Levels, decoded: Levels, level: int, chroma: float, masking: float

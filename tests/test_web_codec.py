@@ -310,7 +310,8 @@ def test_it_decodes_as_python_does(node, photo, tmp_path):
         assert found["symbols"] == digest(data), name
         pixels = np.fromfile(tmp_path / f"{name}.decoded", np.uint8).reshape(expected.shape)
         assert found["shape"][:2] == list(expected.shape[:2])
-        most = 0 if npeg.info(data).lossless else 1
+        told_of = npeg.info(data)  # in JavaScript deep pixels are rounded before they are done
+        most = 0 if told_of.lossless else 2 if told_of.header.deep else 1
         assert np.abs(pixels.astype(int) - expected).max() <= most, name
         assert found["metadata"] == told(expected_metadata), name
         with Image.open(tmp_path / f"{name}.png") as png:
