@@ -1,4 +1,4 @@
-"""Pixels to a .npeg file and back: encode and decode, facing each other.
+"""Samples to a .npeg file and back: encode and decode, facing each other.
 
 Enters or leaves: pixels, (H, W, 3) RGB, (H, W) grey or these with alpha, (H, W, 4) and (H, W, 2),
 uint8 or uint16, and the bytes of a file.
@@ -7,14 +7,14 @@ uint8 or uint16, and the bytes of a file.
 from collections.abc import Iterator
 
 from . import container, decoder, encoder, limits
+from .arrays import Samples
 from .container import Parts
 from .decoder import Decoded
-from .depth import Pixels
 from .encoder_rule import DEFAULT, EncoderOptions
 from .tiles import tiles_of
 
 
-def encode_pixels(pixels: Pixels, level: int, options: EncoderOptions = DEFAULT) -> bytes:
+def encode_pixels(pixels: Samples, level: int, options: EncoderOptions = DEFAULT) -> bytes:
     """Encode an image into a .npeg file.
 
     Args:
@@ -34,7 +34,7 @@ def encode_pixels(pixels: Pixels, level: int, options: EncoderOptions = DEFAULT)
     return container.write(encoder.settled(header, parts), parts)
 
 
-def decode_pixels(data: bytes, deep: bool = False) -> Pixels:
+def decode_pixels(data: bytes, deep: bool = False) -> Samples:
     """Decode a .npeg file.
 
     Args:
@@ -42,7 +42,7 @@ def decode_pixels(data: bytes, deep: bool = False) -> Pixels:
         deep: whether uint16 samples are wanted in place of uint8.
 
     Returns:
-        Pixels, (H, W, 3) sRGB or (H, W) grey, or with alpha (H, W, 4) or (H, W, 2).
+        Samples, (H, W, 3) sRGB or (H, W) grey, or with alpha (H, W, 4) or (H, W, 2).
 
     Raises:
         FormatError: the bytes are not a valid file, or need a model that is not there.
@@ -56,8 +56,8 @@ def decode_pixels(data: bytes, deep: bool = False) -> Pixels:
 
 
 def encode_with_reconstruction(
-    pixels: Pixels, level: int, options: EncoderOptions = DEFAULT
-) -> tuple[bytes, Pixels]:
+    pixels: Samples, level: int, options: EncoderOptions = DEFAULT
+) -> tuple[bytes, Samples]:
     """Encode an image; return the file and what `decode_pixels` makes of it on this machine."""
     header = encoder.header_for(pixels, level, options)
     parts: list[Parts] = []

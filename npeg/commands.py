@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from . import (
     bars,
@@ -36,16 +36,15 @@ from .files import STREAM
 from .jobs import Job, Kind, Record
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from .arrays import Pixels, Samples
     from .container import Header
     from .dither.container import Header as DitherHeader
     from .metadata_sections import Metadata
 
     AnyHeader = Header | DitherHeader
-    Decoded = tuple[Record, NDArray[Any], Metadata]
+    Decoded = tuple[Record, Samples, Metadata]
 
 NPEG = (".npeg",)
 UNREAD = (".heic", ".heif", ".jxl")  # names of pictures all the same
@@ -279,7 +278,7 @@ def _cropped(args: argparse.Namespace, job: Job, image_format: str) -> Decoded:
     return record, pixels, metadata_sections.unpack(found)
 
 
-def _enhanced(pixels: NDArray[np.uint8], args: argparse.Namespace) -> NDArray[np.uint8]:
+def _enhanced(pixels: Pixels, args: argparse.Namespace) -> Pixels:
     """Enhance decoded colours; alpha stays."""
     from . import transparency
     from .enhance import enhance

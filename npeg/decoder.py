@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import depth, exact, latents, networks, progress, residual, tiles, transparency
+from .arrays import Levels, Samples
 from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
-from .depth import Levels, Pixels
 from .errors import FormatError
 from .residual import Residual
 from .tiles import Float, Tile, tiles_of
@@ -39,9 +39,9 @@ class Decoded:
     """
 
     y_hat: Float | None = None
-    planes: Pixels | None = None
+    planes: Samples | None = None
     residual: Residual | None = None
-    alpha: Pixels | None = None
+    alpha: Samples | None = None
 
 
 def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
@@ -78,12 +78,12 @@ def read_latents(payload: bytes, tile: Tile, header: Header) -> Float:
     return latents.dequantise(model, z_hat, symbols, level)
 
 
-def assemble(decoded: Iterable[Decoded], header: Header, deep: bool) -> Pixels:
+def assemble(decoded: Iterable[Decoded], header: Header, deep: bool) -> Samples:
     """Return the image that tiles make, in the file's channels: uint16 if `deep`, else uint8.
 
     Tiles are taken one after another, and no more than two rows of them are kept.
     """
-    found: Pixels | None = None
+    found: Samples | None = None
     whole = Tile(0, header.height, 0, header.width)
     places = tiles_of(header)
     fine = deep or header.deep
@@ -95,7 +95,7 @@ def assemble(decoded: Iterable[Decoded], header: Header, deep: bool) -> Pixels:
     return found
 
 
-def empty(window: Tile, header: Header, deep: bool) -> Pixels:
+def empty(window: Tile, header: Header, deep: bool) -> Samples:
     """Return an array for the pixels of a window, in the file's channels."""
     sides = window.bottom - window.top, window.right - window.left
     channels = header.channels + header.alpha
@@ -104,7 +104,7 @@ def empty(window: Tile, header: Header, deep: bool) -> Pixels:
 
 
 def paste(
-    found: Pixels,
+    found: Samples,
     window: Tile,
     place: Tile,
     tile: Decoded,
@@ -126,7 +126,7 @@ def paste(
 
 def _planes(
     place: Tile, tile: Decoded, known: Callable[[], Levels], header: Header, wide: bool
-) -> Pixels:
+) -> Samples:
     """Return the colours of a tile, (H, W, C), C = 1 or 3, where not exact uint16 if `wide`."""
     if tile.planes is not None:
         return tile.planes

@@ -23,11 +23,11 @@ TIFF_WIDTH, TIFF_BITS = 256, 258  # tags
 ROWS = 64  # of a PNG file that are filtered at once
 LEVEL = 6  # of zlib, as Pillow's
 
-Pixels = NDArray[np.uint16]
+Deep = NDArray[np.uint16]
 Bytes = NDArray[np.uint8]
 
 
-def write(pixels: Pixels, image_format: str, options: dict[str, Any]) -> bytes:
+def write(pixels: Deep, image_format: str, options: dict[str, Any]) -> bytes:
     """Return an image file of 16 bits a sample.
 
     Args:
@@ -44,7 +44,7 @@ def _saved(pixels: Bytes, image_format: str, options: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _ppm(pixels: Pixels, _: dict[str, Any]) -> bytes:
+def _ppm(pixels: Deep, _: dict[str, Any]) -> bytes:
     height, width = pixels.shape[:2]
     head = f"P{5 if pixels.ndim == 2 else 6}\n{width} {height}\n{depth.FULL}\n"
     return head.encode() + pixels.astype(">u2").tobytes()
@@ -53,7 +53,7 @@ def _ppm(pixels: Pixels, _: dict[str, Any]) -> bytes:
 # --- TIFF: a picture twice as wide has the same bytes ---
 
 
-def _tiff(pixels: Pixels, options: dict[str, Any]) -> bytes:
+def _tiff(pixels: Deep, options: dict[str, Any]) -> bytes:
     height, width = pixels.shape[:2]
     halves = pixels.astype("<u2").view(np.uint8).reshape(height, 2 * width, *pixels.shape[2:])
     data = bytearray(_saved(halves, "TIFF", options))
@@ -72,7 +72,7 @@ def _tiff(pixels: Pixels, options: dict[str, Any]) -> bytes:
 # --- PNG: the chunks of a file of one pixel, but for head and pixels ---
 
 
-def _png(pixels: Pixels, options: dict[str, Any]) -> bytes:
+def _png(pixels: Deep, options: dict[str, Any]) -> bytes:
     data = _saved(depth.as_type(pixels[:1, :1], np.uint8), "PNG", options)
     found = data[:8]
     for kind, body in _chunks(data):
@@ -94,7 +94,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + length
 
 
-def _compressed(pixels: Pixels, level: int) -> bytes:
+def _compressed(pixels: Deep, level: int) -> bytes:
     """Return the filtered rows of a PNG file as one zlib stream."""
     height = len(pixels)
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)

@@ -11,24 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Levels, Samples
 from .errors import InputError
-
-Pixels = NDArray[Any]
-"""Samples of an image: uint8, or uint16 if it has more than 8 bits."""
-Levels = NDArray[Any]
-"""The same in levels of 255: uint8, or float32."""
 
 FULL = 65535
 STEP = 257  # of uint16 in a level: 65535 / 255
 DTYPES = ("uint8", "uint16", "float32")  # that pixels can leave as
 
 
-def full(pixels: Pixels) -> int:
+def full(pixels: Samples) -> int:
     """Return the largest value that samples of this type have."""
     return int(np.iinfo(pixels.dtype).max)
 
 
-def to_levels(pixels: Pixels) -> Levels:
+def to_levels(pixels: Samples) -> Levels:
     """Return samples in levels: uint8 as they are, uint16 as float32."""
     return pixels if pixels.dtype == np.uint8 else pixels / np.float32(STEP)
 
@@ -45,7 +41,7 @@ def from_levels(levels: Levels) -> NDArray[np.uint16]:
     return np.rint(levels * STEP).clip(0, FULL).astype(np.uint16)
 
 
-def as_type(pixels: Pixels, dtype: Any) -> Pixels:
+def as_type(pixels: Samples, dtype: Any) -> Samples:
     """Return samples as uint8, uint16 or float32 in [0, 1]; what is of that type as it is."""
     if pixels.dtype == dtype:
         return pixels
@@ -56,7 +52,7 @@ def as_type(pixels: Pixels, dtype: Any) -> Pixels:
     return pixels / np.float32(full(pixels))
 
 
-def widened(samples: Pixels, bits: int) -> Pixels:
+def widened(samples: Samples, bits: int) -> Samples:
     """Return samples 0..2^bits - 1 as uint16, full where they are; those of 8 bits as they are."""
     if bits == 8:
         return samples
@@ -64,7 +60,7 @@ def widened(samples: Pixels, bits: int) -> Pixels:
     return ((samples.astype(np.uint32) * FULL + most // 2) // most).astype(np.uint16)
 
 
-def of_bits(pixels: Pixels, bits: int) -> Pixels:
+def of_bits(pixels: Samples, bits: int) -> Samples:
     """Return the samples 0..2^bits - 1 that were widened; others are rounded."""
     if bits == 8:
         return pixels
@@ -84,7 +80,7 @@ def of_floats(values: NDArray[Any]) -> NDArray[np.uint16]:
     return np.rint(values.astype(np.float64) * FULL).astype(np.uint16)
 
 
-def of_array(array: NDArray[Any]) -> Pixels | None:
+def of_array(array: NDArray[Any]) -> Samples | None:
     """Return an array of uint8, uint16 or floats as samples; None: it is of another type.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pixels to payloads of tiles; `decoder` faces it.
+"""Samples to payloads of tiles; `decoder` faces it.
 
 Enters: pixels, (H, W) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4): uint8, or
 uint16 of a source that has more bits, whose tiles are coded by levels between the 256.
@@ -36,9 +36,9 @@ from . import (
     tiles,
     transparency,
 )
+from .arrays import Levels, Samples
 from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
 from .decoder import Decoded
-from .depth import Levels, Pixels
 from .encoder_rule import EncoderOptions, Tune
 from .errors import InputError
 from .latents import Quantised
@@ -59,7 +59,7 @@ class Coded:
     decoded: Decoded
 
 
-def encode(pixels: Pixels, header: Header, options: EncoderOptions) -> Iterator[Coded]:
+def encode(pixels: Samples, header: Header, options: EncoderOptions) -> Iterator[Coded]:
     """Yield the tiles of an image in raster order; few are kept longer than they are needed.
 
     Args:
@@ -82,7 +82,7 @@ def settled(header: Header, parts: list[Parts]) -> Header:
     return header if any(tile.get(TILE) for tile in parts) else replace(header, networks=None)
 
 
-def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
+def header_for(pixels: Samples, level: int, options: EncoderOptions) -> Header:
     """Return the header of the file of an image.
 
     Raises:
@@ -114,12 +114,12 @@ def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
     )
 
 
-def _is_neutral(pixels: Pixels) -> bool:
+def _is_neutral(pixels: Samples) -> bool:
     """Tell RGB (H, W, 3) whose channels are equal everywhere: row by row, most end at once."""
     return all((row == row[:, :1]).all() for row in pixels)
 
 
-def _with_alpha(tile: Coded, alpha: Pixels, bits: int, options: EncoderOptions) -> Coded:
+def _with_alpha(tile: Coded, alpha: Samples, bits: int, options: EncoderOptions) -> Coded:
     payload = transparency.encode(alpha, options.alpha_quality, bits)
     height, width = alpha.shape
     known = transparency.decode(payload, height, width, bits > 8)
@@ -129,14 +129,14 @@ def _with_alpha(tile: Coded, alpha: Pixels, bits: int, options: EncoderOptions) 
 # --- which way to code a tile ---
 
 
-def _lossless(planes: Pixels, header: Header, _: EncoderOptions) -> Iterator[Coded]:
+def _lossless(planes: Samples, header: Header, _: EncoderOptions) -> Iterator[Coded]:
     """Yield the tiles of an image (H, W, C), each exact."""
     for place in tiles_of(header):
         part = planes[place.pixels]
         yield _exact(_exact_payload(part, header), part)
 
 
-def _cheapest(planes: Pixels, header: Header, options: EncoderOptions) -> Iterator[Coded]:
+def _cheapest(planes: Samples, header: Header, options: EncoderOptions) -> Iterator[Coded]:
     """Yield the tiles of an image (H, W, C), each by the way that costs least."""
     schedule = residual_rule.SCHEDULES[options.tune]
     code, tried = schedule.step_code(header.level), header.level >= schedule.first
@@ -158,7 +158,7 @@ def _latents_of_coded(item: tuple[Coded, bytes | None]) -> Float | None:
 
 
 def _by_networks(
-    planes: Pixels, header: Header, options: EncoderOptions
+    planes: Samples, header: Header, options: EncoderOptions
 ) -> Iterator[tuple[Coded, bytes | None]]:
     """Yield the tiles of an image by the networks, or exact where that is no longer.
 
@@ -176,21 +176,21 @@ def _by_networks(
             yield Coded(sections, Decoded(tile.y_hat)), payload
 
 
-def _to_pixels(planes: Pixels) -> Pixels:
+def _to_pixels(planes: Samples) -> Samples:
     return planes[..., 0] if planes.shape[2] == 1 else planes
 
 
-def _payload_if_small(planes: Pixels, header: Header) -> bytes | None:
+def _payload_if_small(planes: Samples, header: Header) -> bytes | None:
     """Return the payload of an exact tile (H, W, C) where that may be the shorter way."""
     return _exact_payload(planes, header) if exact.may_be_small(_to_pixels(planes)) else None
 
 
-def _exact_payload(planes: Pixels, header: Header) -> bytes:
+def _exact_payload(planes: Samples, header: Header) -> bytes:
     samples = depth.of_bits(_to_pixels(planes), header.bit_depth)
     return exact.encode(samples, header.bit_depth)
 
 
-def _exact(payload: bytes, planes: Pixels) -> Coded:
+def _exact(payload: bytes, planes: Samples) -> Coded:
     return Coded({EXACT: payload}, Decoded(planes=planes))
 
 
@@ -232,10 +232,10 @@ def _with_residual(
 
 def _quantised(
     model: Model,
-    planes: Pixels,
+    planes: Samples,
     header: Header,
     options: EncoderOptions,
-    payload_of: Callable[[Pixels], bytes | None],
+    payload_of: Callable[[Samples], bytes | None],
 ) -> Iterator[Tried]:
     """Yield what is coded of each tile of an image, and its payload as an exact tile, if tried.
 
@@ -299,7 +299,7 @@ def _latent_error(
 
 
 def symbols_of(
-    model: Model, pixels: Pixels, level: int, tune: str
+    model: Model, pixels: Samples, level: int, tune: str
 ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Return what the encoder would code by networks of an image (H, W, 3) as one tile.
 

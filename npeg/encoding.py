@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import container, depth, dither, inputs, limits, metadata_sections, transparency
+from .arrays import Samples
 from .colour import to_srgb
-from .depth import Pixels
 from .dither.container import Info as DitherInfo
 from .errors import InputError
 from .metadata_sections import Metadata
@@ -57,7 +57,7 @@ def encode(
     return _encode(pixels, target, options, metadata_sections.pack(found_metadata))
 
 
-def _flat(image: object, background: str) -> Pixels:
+def _flat(image: object, background: str) -> Samples:
     """Return the sRGB pixels of an image in front of a colour."""
     from .pixels import to_picture, to_pixels
 
@@ -69,7 +69,7 @@ def _flat(image: object, background: str) -> Pixels:
     return to_srgb(pixels, metadata.icc_profile) if metadata.icc_profile else pixels
 
 
-def decode(source: object, region: Region | None = None, dtype: object = "uint8") -> Pixels:
+def decode(source: object, region: Region | None = None, dtype: object = "uint8") -> Samples:
     """Decode a file, or a region of it; see `npeg.decode`."""
     from . import codec, regions
     from .sessions import give_memory_back
@@ -106,7 +106,7 @@ def metadata(source: object) -> Metadata:
     return metadata_sections.read(data)
 
 
-def _encode(pixels: Pixels, target: Target, options: EncoderOptions, sections: bytes) -> bytes:
+def _encode(pixels: Samples, target: Target, options: EncoderOptions, sections: bytes) -> bytes:
     """Encode pixels and put sections before them; targets count the whole file."""
     from . import targets
     from .sessions import give_memory_back

@@ -1,4 +1,4 @@
-"""Pixels <-> payloads that give every pixel back: palettes, colour transforms, the best method.
+"""Samples <-> payloads that give every pixel back: palettes, colour transforms, the best method.
 
 Enters: samples of 8 to 16 bits, (H, W) or (H, W, 3). Leaves: a payload of section `E` or `A`, and
 the samples.
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import planes
-from .depth import Pixels
+from .arrays import Samples
 from .errors import FormatError
 from .planes import Ints, Method, Planes
 
@@ -35,12 +35,12 @@ ROUNDS = 3  # of fitting, each with less weight for what is far off
 _LENGTH = struct.Struct("<H")
 
 
-def encode(pixels: Pixels, bits: int = 8) -> bytes:
+def encode(pixels: Samples, bits: int = 8) -> bytes:
     """Return the payload of pixels, (H, W) or (H, W, 3), whose samples have so many bits."""
     return min(_candidates(_stacked(pixels), bits), key=_Candidate.cost_bits).payload()
 
 
-def decode(payload: bytes, height: int, width: int, channels: int, bits: int = 8) -> Pixels:
+def decode(payload: bytes, height: int, width: int, channels: int, bits: int = 8) -> Samples:
     """Return the pixels of a payload, (H, W) or (H, W, 3), uint8, or uint16 of more bits.
 
     Raises:
@@ -55,7 +55,7 @@ def decode(payload: bytes, height: int, width: int, channels: int, bits: int = 8
     return np.ascontiguousarray(stack[0] if channels == 1 else stack.transpose(1, 2, 0))
 
 
-def may_be_small(pixels: Pixels) -> bool:
+def may_be_small(pixels: Samples) -> bool:
     """Tell what is worth a try where pixels may be lost: few colours, in runs if they are greys.
 
     That a photograph has more than 256 colours is told at once.
@@ -202,7 +202,7 @@ def _places(side: int) -> list[slice]:
     return [slice(c - SAMPLE // 2, c + SAMPLE // 2) for c in (side * 3 // 10, side * 7 // 10)]
 
 
-def _stacked(pixels: Pixels) -> Planes:
+def _stacked(pixels: Samples) -> Planes:
     """Return pixels as planes (C, H, W), turned so that they are no higher than wide."""
     stack = (pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)).astype(np.int32)
     return stack.swapaxes(1, 2) if stack.shape[1] > stack.shape[2] else stack

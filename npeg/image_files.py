@@ -18,9 +18,9 @@ from .errors import InputError, LimitError, warn
 from .files import STREAM
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from .arrays import Samples
     from .metadata_sections import Metadata
 
 PICTURES = (  # files that count in a folder
@@ -133,14 +133,12 @@ def dtype(image_format: str, bits: int, asked: bool) -> str:
 
     held = image_format in deep_files.FORMATS
     if bits == 16 and asked and not held:
-        names = ", ".join(deep_files.FORMATS)
-        raise InputError(
-            f"found 16 bits a sample asked of {image_format}, expected {names} for them"
-        )
+        expected = f"expected {', '.join(deep_files.FORMATS)}"
+        raise InputError(f"found {image_format} for 16 bits a sample, {expected}")
     return "uint16" if bits == 16 and held else "uint8"
 
 
-def image_file(pixels: NDArray[Any], image_format: str, metadata: Metadata | None = None) -> bytes:
+def image_file(pixels: Samples, image_format: str, metadata: Metadata | None = None) -> bytes:
     """Return the bytes of an image file with these pixels and what it can hold of the metadata.
 
     Args:
@@ -178,8 +176,8 @@ def image_file(pixels: NDArray[Any], image_format: str, metadata: Metadata | Non
 
 
 def _with_metadata(
-    pixels: NDArray[Any], image_format: str, metadata: Metadata
-) -> tuple[NDArray[Any], dict[str, Any]]:
+    pixels: Samples, image_format: str, metadata: Metadata
+) -> tuple[Samples, dict[str, Any]]:
     """Return the pixels and the options of `Image.save`; warn of what is lost."""
     from . import depth, transparency
     from .colour import to_srgb

@@ -16,8 +16,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from . import weights
+from .arrays import Levels, Pixels
 from .container import LEVELS
-from .depth import Levels
 from .entropy import Tables
 from .errors import FormatError
 from .sessions import once_a_process, open_session
@@ -29,7 +29,6 @@ DEFAULT_MODEL = 8
 FOLDER = Path(__file__).parent / "models"
 
 Float = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 LEVEL = np.float32(1 / 255)  # of the synthesis in [0, 1], as its graph divides by it
 
@@ -126,7 +125,7 @@ class Model:
             "multiplier": self._row("multiplier_z", level),
             "offset": self._row("offset_y", level),
         }
-        indexes: Pixels = self._scale_head.run(None, inputs)[0][0]
+        indexes: NDArray[np.uint8] = self._scale_head.run(None, inputs)[0][0]
         return indexes
 
     def anchor_means(self, z_hat: Float, level: int) -> tuple[Float, Float, Float]:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import deep_images, depth, limits, pillow_metadata, stated_colours, transparency
+from .arrays import Samples
 from .colour import GREY_MODES, settle, stays
 from .deep_images import Deep
-from .depth import Pixels
 from .errors import InputError, warn
 from .metadata_sections import Metadata
 
@@ -35,7 +35,7 @@ UPRIGHT = {  # EXIF orientation -> how to turn such an image upright
 class Picture(NamedTuple):
     """What `npeg.encode` takes in: pixels, the metadata that goes with them, bits of the source."""
 
-    pixels: Pixels
+    pixels: Samples
     metadata: Metadata
     bits: int
 
@@ -96,14 +96,14 @@ def to_picture(
     return found._replace(metadata=found.metadata.stripped()) if strip else found
 
 
-def _checked(array: object) -> Pixels:
+def _checked(array: object) -> Samples:
     if isinstance(array, np.ndarray):
         return _from_array(array)
     found = type(array).__name__
     raise InputError(f"found {found}, expected a Pillow image or a NumPy array")
 
 
-def _from_array(array: NDArray[Any]) -> Pixels:
+def _from_array(array: NDArray[Any]) -> Samples:
     expected = "expected uint8, uint16 or floats of shape (H, W) or (H, W, 1), 2, 3 or 4"
     samples = depth.of_array(array) if array.ndim in (2, 3) else None
     if samples is None or (array.ndim == 3 and not 1 <= array.shape[2] <= 4):
@@ -162,7 +162,7 @@ def _from_pillow(
 
 def _eight(
     image: Image.Image, icc_profile: bytes, keep: bool, orientation: int
-) -> tuple[Pixels, bytes]:
+) -> tuple[Samples, bytes]:
     """Return the upright pixels of a loaded image of 8 bits, and the profile for them."""
     colours, alpha = _apart(image)
     settled, icc_profile = settle(colours, icc_profile, keep)
@@ -173,7 +173,7 @@ def _eight(
     return pixels, icc_profile
 
 
-def _sixteen(deep: Deep, icc_profile: bytes, keep: bool, orientation: int) -> tuple[Pixels, bytes]:
+def _sixteen(deep: Deep, icc_profile: bytes, keep: bool, orientation: int) -> tuple[Samples, bytes]:
     """Return the same of deep samples; those whose colours are converted leave as 8 bits."""
     samples = deep.samples
     mode = "L" if samples.ndim == 2 or samples.shape[2] == 2 else "RGB"
@@ -186,7 +186,7 @@ def _sixteen(deep: Deep, icc_profile: bytes, keep: bool, orientation: int) -> tu
     return np.ascontiguousarray(_turned(pixels, orientation)), profile
 
 
-def _turned(pixels: Pixels, orientation: int) -> Pixels:
+def _turned(pixels: Samples, orientation: int) -> Samples:
     """Return pixels (H, W, ...) upright, as UPRIGHT turns images."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from . import container, decoder, dither, inputs, limits, tiles
+from .arrays import Samples
 from .container import HEADER_SIZE, PARTS, TILE, Header, Parts
 from .decoder import Decoded
-from .depth import Pixels
 from .errors import FormatError, InputError
 from .tiles import Tile
 
 Region = tuple[int, int, int, int]
 
 
-def decode(file: Any, region: Region, deep: bool = False) -> Pixels:
+def decode(file: Any, region: Region, deep: bool = False) -> Samples:
     """Decode a rectangle of an image; it equals that of the whole image.
 
     Args:
@@ -63,7 +63,7 @@ def inside(region: object, width: int, height: int) -> Tile:
     return Tile(top, top + down, left, left + across)
 
 
-def _decode(file: Any, window: Tile, header: Header, deep: bool) -> Pixels:
+def _decode(file: Any, window: Tile, header: Header, deep: bool) -> Samples:
     """Return the pixels of a window; `file` is behind the header."""
     wanted = tiles.meeting(window, header)
     near = tiles.reaching(wanted, header)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import entropy, weights
-from .depth import Levels
+from .arrays import Levels
 from .errors import FormatError
 from .residual_order import DIAGONALS, SIDE, TABLES, Group, Order
 

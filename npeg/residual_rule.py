@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import entropy
-from .depth import Levels
+from .arrays import Levels
 from .residual import GREY, Residual, best_shifts, coded_symbols, forward, grouped, pack, step_of
 from .residual import tables as residual_tables
 from .residual_order import TABLES

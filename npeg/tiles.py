@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import networks
+from .arrays import Levels, Samples
 from .container import MAX_TILE_UNITS, Header
-from .depth import Levels, Pixels, to_levels
+from .depth import to_levels
 from .networks import Model
 
 LATENT = 16  # pixels a latent covers in each direction
@@ -83,7 +84,7 @@ def usual_side(height: int, width: int) -> int:
     return max(TILE, side) if at_once else TILE
 
 
-def analyse(model: Model, planes: Pixels, tile: Tile, level: int) -> tuple[Float, Float]:
+def analyse(model: Model, planes: Samples, tile: Tile, level: int) -> tuple[Float, Float]:
     """Run the analysis on a tile of (H, W, C), C = 1 or 3, and a halo; return y and z of the tile.
 
     What is returned does not keep that of the halo in memory.
@@ -100,7 +101,7 @@ def analyse(model: Model, planes: Pixels, tile: Tile, level: int) -> tuple[Float
     return np.ascontiguousarray(y[:, y0 : y0 + h, x0 : x0 + w]), np.ascontiguousarray(z)
 
 
-def to_rgb(planes: Pixels) -> Pixels:
+def to_rgb(planes: Samples) -> Samples:
     """Return (H, W, C), C = 1 or 3, with three channels."""
     return planes if planes.shape[2] == 3 else np.repeat(planes, 3, axis=2)
 
@@ -238,7 +239,7 @@ def _ahead(header: Header) -> int:
     return min(reach, rows - 1) * columns + min(reach, columns - 1)
 
 
-def pad(pixels: Pixels, multiple: int) -> Pixels:
+def pad(pixels: Samples, multiple: int) -> Samples:
     """Repeat the last row and column of (H, W, 3) until both sides are multiples."""
     height, width = pixels.shape[:2]
     return np.pad(pixels, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="edge")

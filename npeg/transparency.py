@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import exact
-from .depth import STEP, Pixels, full
+from .arrays import Samples
+from .depth import STEP, full
 from .errors import FormatError, InputError
 
 Float = NDArray[np.float64]
@@ -21,7 +22,7 @@ OPAQUE = 255  # of 8 bits
 FEWEST_STEPS = 15  # of alpha at quality 0: 16 levels, each less than 9 from what it stands for
 
 
-def split(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
+def split(pixels: Samples) -> tuple[Samples, Samples | None]:
     """Return the colours, (H, W) or (H, W, 3), and the alpha (H, W) of pixels; None: opaque."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels, None
@@ -29,18 +30,18 @@ def split(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
     return np.ascontiguousarray(colours), np.ascontiguousarray(pixels[..., -1])
 
 
-def join(colours: Pixels, alpha: Pixels | None) -> Pixels:
+def join(colours: Samples, alpha: Samples | None) -> Samples:
     """Put colours and alpha together again."""
     return colours if alpha is None else np.dstack([colours, alpha])
 
 
-def without_opaque(pixels: Pixels) -> Pixels:
+def without_opaque(pixels: Samples) -> Samples:
     """Return pixels without an alpha that is opaque everywhere."""
     colours, alpha = split(pixels)
     return colours if alpha is None or (alpha == full(alpha)).all() else pixels
 
 
-def encode(alpha: Pixels, quality: float, bits: int = 8) -> bytes:
+def encode(alpha: Samples, quality: float, bits: int = 8) -> bytes:
     """Return the payload of alpha (H, W), of a source of so many bits a sample.
 
     What is 0 or opaque stays at any quality, all at 100.
@@ -54,7 +55,7 @@ def encode(alpha: Pixels, quality: float, bits: int = 8) -> bytes:
     return steps.to_bytes(alpha.itemsize, "little") + exact.encode(samples, _bits_of(steps))
 
 
-def decode(payload: bytes, height: int, width: int, deep: bool = False) -> Pixels:
+def decode(payload: bytes, height: int, width: int, deep: bool = False) -> Samples:
     """Return the alpha (H, W) of a payload, uint8, or uint16 if it is `deep`.
 
     Raises:
@@ -77,7 +78,7 @@ def _bits_of(steps: int) -> int:
     return max(8, steps.bit_length())
 
 
-def flatten(pixels: Pixels, background: str) -> Pixels:
+def flatten(pixels: Samples, background: str) -> Samples:
     """Return opaque pixels, (H, W) or (H, W, 3), in front of a colour.
 
     Args:
@@ -108,7 +109,7 @@ def flatten(pixels: Pixels, background: str) -> Pixels:
     return np.squeeze(mixed, 2) if mixed.shape[2] == 1 else mixed
 
 
-def fill(pixels: Pixels) -> Pixels:
+def fill(pixels: Samples) -> Samples:
     """Return pixels whose colours under alpha 0 cost little and do not bleed into the others.
 
     Few colours stay few: each row goes on in the colour last seen; else colours fade smoothly.
@@ -129,7 +130,7 @@ def fill(pixels: Pixels) -> Pixels:
     return join(found.reshape(colours.shape), alpha)
 
 
-def _carried_on(colours: Pixels, seen: NDArray[np.bool_]) -> Pixels:
+def _carried_on(colours: Samples, seen: NDArray[np.bool_]) -> Samples:
     """Return colours (H, W[, 3]) with each unseen pixel like the last seen one in raster order."""
     places = np.where(seen.ravel(), np.arange(seen.size), -1)
     places = np.maximum.accumulate(places)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from conftest import info_of
 from PIL import Image
 
 import npeg
@@ -26,6 +26,7 @@ from npeg import (
     tiles,
     transparency,
 )
+from npeg.arrays import Pixels
 from npeg.encoder_rule import EncoderOptions
 from npeg.metadata_sections import Metadata, Text
 from npeg.web import has_runtime
@@ -117,7 +118,7 @@ def files(photo) -> dict[str, bytes]:
     return found | others | damaged_exact_files(photo)
 
 
-def drawing(colours: int, height: int = 90, width: int = 70) -> NDArray[np.uint8]:
+def drawing(colours: int, height: int = 90, width: int = 70) -> Pixels:
     """Rectangles of few colours, (H, W, 3)."""
     rng = np.random.default_rng(colours)
     found = np.full((height, width, 3), 255, np.uint8)
@@ -127,7 +128,7 @@ def drawing(colours: int, height: int = 90, width: int = 70) -> NDArray[np.uint8
     return found
 
 
-def with_alpha(colours: NDArray[np.uint8], soft: bool = True) -> NDArray[np.uint8]:
+def with_alpha(colours: Pixels, soft: bool = True) -> Pixels:
     """Pixels that fade out at a circle, (H, W, 2) or (H, W, 4)."""
     rows, columns = (np.linspace(-1, 1, side) for side in colours.shape[:2])
     distance = 1.2 - np.hypot(rows[:, None], columns)
@@ -135,7 +136,7 @@ def with_alpha(colours: NDArray[np.uint8], soft: bool = True) -> NDArray[np.uint
     return np.dstack([colours, alpha])
 
 
-def exact_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
+def exact_files(photo: Pixels) -> dict[str, bytes]:
     """Files with exact tiles of every kind, by name."""
     grey = photo[..., 1]
     neutral = np.repeat(drawing(9)[..., :1], 3, axis=2)
@@ -179,7 +180,7 @@ def exact_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
     return found
 
 
-def alpha_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
+def alpha_files(photo: Pixels) -> dict[str, bytes]:
     """Files with alpha, by name."""
     tiled, grey = EncoderOptions(tile_size=64), photo.mean(axis=2).astype(np.uint8)
     neutral = np.repeat(grey[..., None], 3, axis=2)
@@ -199,7 +200,7 @@ def alpha_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
     }
 
 
-def deep_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
+def deep_files(photo: Pixels) -> dict[str, bytes]:
     """Files of more than 8 bits a sample, by name."""
     deep = photo * np.uint16(257) - np.random.default_rng(8).integers(0, 99, photo.shape) % 256
     deep = deep.clip(0).astype(np.uint16)
@@ -224,7 +225,7 @@ def deep_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
     }
 
 
-def damaged_exact_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
+def damaged_exact_files(photo: Pixels) -> dict[str, bytes]:
     """Files with exact payloads that are damaged below sound checksums, and forged layouts."""
     rng, found = np.random.default_rng(11), {}
     pictures = {
@@ -310,7 +311,7 @@ def test_it_decodes_as_python_does(node, photo, tmp_path):
         assert found["symbols"] == digest(data), name
         pixels = np.fromfile(tmp_path / f"{name}.decoded", np.uint8).reshape(expected.shape)
         assert found["shape"][:2] == list(expected.shape[:2])
-        told_of = npeg.info(data)  # in JavaScript deep pixels are rounded before they are done
+        told_of = info_of(data)  # in JavaScript deep pixels are rounded before they are done
         most = 0 if told_of.lossless else 2 if told_of.header.deep else 1
         assert np.abs(pixels.astype(int) - expected).max() <= most, name
         assert found["metadata"] == told(expected_metadata), name
