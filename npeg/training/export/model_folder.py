@@ -56,7 +56,7 @@ HALF_MIN_SIZE = 64  # smaller initialisers stay float32: nothing to gain
 
 
 class AnalysisGraph(nn.Module):
-    """Levels of 255 (1, H, W, 3), float, to scaled y (1, M, H/16, W/16) and z, a quarter as high."""
+    """Levels of 255 (1, H, W, 3), float, to y (1, M, H/16, W/16) and z, a quarter as high."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
