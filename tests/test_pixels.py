@@ -235,7 +235,7 @@ def test_what_is_no_image_is_named():
 @settings(max_examples=200, deadline=None)
 @given(
     hnp.arrays(
-        dtype=st.sampled_from([np.uint8, np.uint16, np.int8, np.float32, np.bool_]),
+        dtype=st.sampled_from([np.uint8, np.int8, np.int32, np.complex64, np.bool_]),
         shape=hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
     )
 )
