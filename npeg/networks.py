@@ -106,6 +106,19 @@ class Model:
         """M, the number of latent channels."""
         return int(self._entropy["offset_y"].shape[1])
 
+    @cached_property
+    def frequency_ranks(self) -> NDArray[np.int64]:
+        """The place of each latent channel by its frequency, (M,): low ones come first.
+
+        Each axis of colour has its channels by frequency; there are about three of luma for one of
+        each chroma axis, and so do they take turns.
+        """
+        luma = min(self.latents * 5 // 8, 256)
+        others = self.latents - luma
+        counts = luma, (others + 1) // 2, others // 2
+        shares = np.concatenate([np.arange(count) / max(count, 1) for count in counts])
+        return np.argsort(np.argsort(shares, kind="stable"), kind="stable")
+
     def index_z(self, level: int) -> NDArray[np.int32]:
         """Return the table index of each hyper-latent channel, (Z,)."""
         return self._entropy["index_z"][level]
