@@ -6,7 +6,7 @@ Bytes enter, checked fields and payloads leave; this module knows no pixels and 
 import io
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from .errors import FormatError, LimitError, TruncatedError
@@ -245,7 +245,8 @@ def read_arrived(data: bytes) -> tuple[Header, dict[int, Parts], bool]:
 def _read(data: bytes, partial: bool = False) -> tuple[Header, list[tuple[Head, bytes]]]:
     """Return the header and the verified sections of a file, or what has arrived of them."""
     header = read_header(data)
-    file, found = io.BytesIO(data), []
+    file = io.BytesIO(data)
+    found: list[tuple[Head, bytes]] = []
     file.seek(HEADER_SIZE)
     try:
         while not found or not found[-1][0].last:
@@ -293,9 +294,7 @@ def check_tile(header: Header, parts: Parts) -> None:
 def write(header: Header, tiles: list[Parts]) -> bytes:
     """Return a whole file: of all tiles what comes first, then of all tiles what comes next."""
     ranked = sorted(
-        (_rank(kind, parts), number, kind)
-        for number, parts in enumerate(tiles)
-        for kind in parts
+        (_rank(kind, parts), number, kind) for number, parts in enumerate(tiles) for kind in parts
     )
     written = [pack_header(header)]
     for place, (_, number, kind) in enumerate(ranked, 1):

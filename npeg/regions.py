@@ -14,9 +14,20 @@ from numpy.typing import NDArray
 
 from . import container, decoder, dither, inputs, limits, tiles
 from .container import HEADER_SIZE, Header
-from .decoder import Decoded
 from .errors import InputError
-from .sections import HYPER, LOW, MIDDLE, MOST_METADATA, PARTS, TILE, Parts, add_part, check_parts, read_head, read_payload
+from .sections import (
+    HYPER,
+    LOW,
+    MIDDLE,
+    MOST_METADATA,
+    PARTS,
+    TILE,
+    Parts,
+    add_part,
+    check_parts,
+    read_head,
+    read_payload,
+)
 from .tiles import Tile
 
 LATENTS = {HYPER, LOW, MIDDLE, TILE}  # sections that say something of a tile's latents

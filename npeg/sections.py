@@ -52,9 +52,7 @@ class Head:
         return repr(self.kind.decode("latin-1"))
 
 
-def pack_section(
-    kind: bytes, payload: bytes, tile: int | None = None, last: bool = False
-) -> bytes:
+def pack_section(kind: bytes, payload: bytes, tile: int | None = None, last: bool = False) -> bytes:
     """Return one section.
 
     Args:
@@ -216,4 +214,3 @@ def _exactly(file: Any, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
-

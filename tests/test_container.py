@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npeg import container
+from npeg import container, sections
 from npeg.container import HEADER_SIZE, Header
 from npeg.errors import FormatError, LimitError, NpegError
 
@@ -107,16 +107,16 @@ def test_any_bytes_are_refused_or_read_without_another_error(tail: bytes) -> Non
 
 def test_an_unknown_section_is_skipped_or_refused_by_the_case_of_its_letter() -> None:
     head, tile = FILE[:HEADER_SIZE], FILE[HEADER_SIZE:]
-    optional = container.pack_section(b"q", b"more")
+    optional = sections.pack_section(b"q", b"more")
     assert container.read_tiles(head + optional + tile) == (HEADER, [{b"T": b"payload"}])
     assert [s.type for s in container.info(head + optional + tile).sections] == ["q", "T"]
     with pytest.raises(FormatError, match="section type 'Q' is not known"):
-        container.read_tiles(head + container.pack_section(b"Q", b"more") + tile)
+        container.read_tiles(head + sections.pack_section(b"Q", b"more") + tile)
 
 
 def test_nothing_may_follow_the_last_tile() -> None:
     with pytest.raises(FormatError, match="follow the last tile"):
-        container.read_tiles(FILE + container.pack_section(b"q", b"late"))
+        container.read_tiles(FILE + sections.pack_section(b"q", b"late"))
 
 
 def test_a_file_of_several_tiles_gives_each_payload_in_raster_order() -> None:
@@ -146,7 +146,7 @@ def test_alpha_belongs_before_each_tile_of_a_header_that_says_so() -> None:
 
 def test_a_tile_has_its_sections_once_and_in_their_order() -> None:
     header = Header(1, 100, 20, 20, alpha=True)
-    alpha, tile = container.pack_section(b"A", b"1"), container.pack_section(b"T", b"2")
+    alpha, tile = sections.pack_section(b"A", b"1"), sections.pack_section(b"T", b"2")
     head = container.pack_header(header)
     for wrong in (tile + alpha, alpha + alpha + tile, alpha + tile + tile, alpha, alpha * 2):
         with pytest.raises(FormatError):
