@@ -16,6 +16,7 @@ from .sections import (
     HYPER,
     MAX_METADATA,
     METADATA,
+    MOST_BYTES,
     PARTS,
     TILE,
     Head,
@@ -251,7 +252,7 @@ def _read(data: bytes, partial: bool = False) -> tuple[Header, list[tuple[Head, 
     try:
         while not found or not found[-1][0].last:
             head = read_head(file, header.tiles > 1)
-            found.append((head, read_payload(file, head, len(data))))
+            found.append((head, read_payload(file, head, MOST_BYTES)))
     except TruncatedError:
         if not partial:
             raise

@@ -20,7 +20,8 @@ MAX_METADATA = 1 << 22  # bytes that one of these sections may have
 MOST_METADATA = 1 << 23  # that all of them may have together
 LAST = 0x80  # bit of the type of the section that ends the file
 PIECE = 1 << 20  # bytes read at once
-MOST_BYTES = 4  # of a length or a tile's number, seven bits each
+NUMBER_BYTES = 4  # of a length or a tile's number at most, seven bits each
+MOST_BYTES = 1 << 7 * NUMBER_BYTES  # what a payload is less than
 CRC_BYTES = 4
 
 Parts = dict[bytes, bytes]  # the payloads of a tile by their types
@@ -57,7 +58,7 @@ def pack_section(kind: bytes, payload: bytes, tile: int | None = None, last: boo
 
     Args:
         kind: its letter.
-        payload: less than 2^28 bytes.
+        payload: less than MOST_BYTES.
         tile: the number of its tile, in a file of several.
         last: whether it ends the file.
     """
@@ -87,7 +88,7 @@ def read_head(file: Any, numbered: bool) -> Head:
 
     def number() -> int:
         value = 0
-        for place in range(MOST_BYTES):
+        for place in range(NUMBER_BYTES):
             start.extend(_all(file, 1))
             value |= (start[-1] & 127) << 7 * place
             if start[-1] < 128:

@@ -78,8 +78,8 @@ def test_a_forged_size_is_refused_before_anything_is_allocated() -> None:
 FILE = container.write(HEADER, [{b"T": b"payload"}])
 
 
-def test_the_overhead_of_a_one_tile_file_is_29_bytes() -> None:
-    assert len(FILE) - len(b"payload") == 29
+def test_the_overhead_of_a_one_tile_file_is_26_bytes() -> None:
+    assert len(FILE) - len(b"payload") == 26
 
 
 def test_every_truncation_is_refused() -> None:

@@ -1,9 +1,9 @@
 """Checkpoint to a model folder that NumPy and ONNX Runtime run without PyTorch.
 
 Writes seven ONNX graphs (analysis, scale_head, mean_head, context, synthesis, latent_error,
-preview) and `entropy.npz`: every integer that the bitstream depends on.  Float weights are stored in half
-precision, which halves the folder and moves no decoded pixel by more than rounding; those of the
-residual pairs in 8 bits.
+preview) and `entropy.npz`: every integer that the bitstream depends on.  Float weights are stored
+in half precision, which halves the folder and moves no decoded pixel by more than rounding; those
+of the residual pairs in 8 bits.
 """
 
 import copy
