@@ -191,9 +191,9 @@ def test_targets_count_the_metadata():
         npeg.encode(noise, size=800, metadata=with_text)
 
 
-def small_file(*sections: bytes) -> bytes:
-    header = container.Header(8, 100, 8, 8)
-    return container.pack_header(header) + b"".join(sections) + sections.pack_section(b"T", b"t")
+def small_file(*before: bytes) -> bytes:
+    tile = sections.pack_section(b"T", b"t", last=True)
+    return container.pack_header(container.Header(8, 100, 8, 8)) + b"".join(before) + tile
 
 
 @pytest.mark.parametrize(
