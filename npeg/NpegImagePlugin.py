@@ -18,9 +18,9 @@ from .metadata_sections import Metadata
 from .targets import Target
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL._imaging import PixelAccess
+
+    from .arrays import Pixels
 
 FORMAT = "NPEG"
 TARGETS = ("quality", "bpp", "size", "psnr")
@@ -75,7 +75,7 @@ class NpegImageFile(ImageFile.ImageFile):
             self.im = Image.fromarray(pixels).im
         return super().load()
 
-    def _decoded(self) -> NDArray[np.uint8]:
+    def _decoded(self) -> Pixels:
         assert self.fp is not None
         if self._factor > 1:
             return decode(self.fp, scale=1 / self._factor)

@@ -7,11 +7,12 @@ Enters or leaves: uint8 pixels, (H, W, 3) RGB, (H, W) grey or these with alpha, 
 from collections.abc import Iterator
 
 from . import container, decoder, encoder, limits
+from .arrays import Pixels
 from .decoder import Decoded
 from .encoder_rule import DEFAULT, EncoderOptions
 from .errors import FormatError, warn
 from .sections import Parts
-from .tiles import Pixels, tiles_of
+from .tiles import tiles_of
 
 
 def encode_pixels(pixels: Pixels, level: int, options: EncoderOptions = DEFAULT) -> bytes:

@@ -19,11 +19,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import exact, latents, networks, progress, residual, tiles, transparency
+from .arrays import Pixels
 from .container import Header
 from .errors import FormatError
 from .residual import GREY, Residual
 from .sections import ALPHA, EXACT, HYPER, RESIDUAL, TILE, Parts
-from .tiles import Float, Pixels, Tile, tiles_of
+from .tiles import Float, Tile, tiles_of
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from . import (
     tiles,
     transparency,
 )
+from .arrays import Pixels
 from .container import Header
 from .decoder import Decoded
 from .encoder_rule import EncoderOptions, Tune
@@ -40,7 +41,7 @@ from .errors import InputError
 from .latents import Quantised
 from .networks import Model
 from .sections import ALPHA, EXACT, RESIDUAL, TILE, Parts, size_bytes
-from .tiles import HYPER, LATENT, Float, Pixels, tiles_of
+from .tiles import HYPER, LATENT, Float, tiles_of
 
 Tried = tuple[Quantised | None, bytes | None]
 """A tile by the networks, if that is the shorter way, and its payload as an exact tile."""

@@ -15,15 +15,13 @@ from .errors import InputError
 from .jobs import Job, Record
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from .arrays import Pixels
     from .container import Header
     from .dither.container import Header as DitherHeader
     from .metadata_sections import Metadata
 
     AnyHeader = Header | DitherHeader
-    Decoded = tuple[Record, NDArray[np.uint8], Metadata]
+    Decoded = tuple[Record, Pixels, Metadata]
 
 
 def check(args: argparse.Namespace) -> None:

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import container, decoder, dither, inputs, limits, tiles
+from .arrays import Pixels
 from .container import HEADER_SIZE, Header
 from .errors import InputError
 from .sections import (
@@ -33,7 +33,6 @@ from .tiles import Tile
 LATENTS = {HYPER, LOW, MIDDLE, TILE}  # sections that say something of a tile's latents
 
 Region = tuple[int, int, int, int]
-Pixels = NDArray[np.uint8]
 
 
 def decode(file: Any, region: Region) -> Pixels:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import decoder, dither, inputs, limits, networks, residual
+from .arrays import Pixels
 from .container import HEADER_SIZE, Header
 from .errors import FormatError, InputError
 from .sections import (
@@ -36,8 +36,6 @@ from .tiles import Tile, tiles_of
 QUARTER = 4  # pixels of an image to one of what the networks' matrix makes
 FACTORS = (4, 8, 16)
 LOW_IS_ENOUGH = 16  # from which on the layer of the lowest frequencies is
-
-Pixels = NDArray[np.uint8]
 
 
 def factor_of(scale: object) -> int:

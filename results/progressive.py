@@ -1,9 +1,9 @@
-"""What a part of a file shows: npeg beside progressive JPEG and JPEG XL, at equal shares of equal sizes.
+"""What a part of a file shows: npeg beside progressive JPEG and JPEG XL, at equal shares.
 
     python results/progressive.py photo.png results/progressive.jpg > results/progressive.tsv
 
-The three files have about equal sizes: JPEG's and JPEG XL's quality is the one whose file is nearest
-to npeg's. Each is cut after 10, 25 and 50 % of its bytes and decoded by its own decoder, told that
+The three files have about equal sizes: JPEG's and JPEG XL's quality is the one whose file is
+nearest to npeg's. Each is cut after 10, 25 and 50 % of its bytes and decoded by its own decoder, told that
 the file may be cut: Pillow with LOAD_TRUNCATED_IMAGES, djxl with --allow_partial_files, npeg with
 partial=True. `-` in the table and a grey picture: that decoder gives none. Needs cjxl and djxl.
 """
@@ -17,17 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFile, ImageFont
 
 import npeg
+from npeg.arrays import Pixels
 from npeg.bench.metrics.ssimulacra2 import score
 
 QUALITY = 75  # of npeg
 SHARES = (10, 25, 50, 100)
 LABEL = 22  # pixels above a picture
-
-Pixels = NDArray[np.uint8]
 
 
 def npeg_file(pixels: Pixels) -> bytes:

@@ -14,10 +14,9 @@ from skimage import data
 
 import npeg
 from npeg import codec, container, latents, sections, tiles
+from npeg.arrays import Pixels
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import FormatError, InputError
-
-Pixels = NDArray[np.uint8]
 
 
 def psnr_db(a: Pixels, b: Pixels) -> float:
