@@ -121,8 +121,8 @@ def example_of_layers(name: str) -> str:
     return "\n".join(
         [
             f"\n`tests/golden/{name}`, {header.width} x {header.height} pixels in tiles of"
-            f" {header.tile_size},\nhas two tiles. The payloads of the first come in layers, those of"
-            " the second would be too small:\n",
+            f" {header.tile_size},\nhas two tiles. The payloads of the first come in layers, those"
+            " of the second would be too small:\n",
             "| offset | head | section |\n|---|---|---|",
             *rows,
             "",
