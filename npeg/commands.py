@@ -13,17 +13,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import (
-    bars,
     batches,
-    decode,
     encode_command,
     files,
     image_files,
     info,
     interrupts,
     limits,
-    metadata,
     own_models,
+    reading,
     records,
     threads,
 )
@@ -33,12 +31,6 @@ from .jobs import Job, Kind, Record
 
 if TYPE_CHECKING:
     from .arrays import Pixels
-    from .container import Header
-    from .dither.container import Header as DitherHeader
-    from .metadata_sections import Metadata
-
-    AnyHeader = Header | DitherHeader
-    Decoded = tuple[Record, Pixels, Metadata]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,7 +65,7 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     from . import transparency
 
     image_format = image_files.image_format(job.output)
-    record, pixels, found = (_decoded if args.crop is None else _cropped)(args, job)
+    record, pixels, found = reading.read(args, job, image_format)
     if args.background is not None:
         pixels = transparency.flatten(pixels, args.background)
     if args.enhance:
@@ -81,30 +73,6 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     found = found.stripped() if args.strip else found
     batches.write(job, image_files.image_file(pixels, image_format, found), args)
     return record | {"seconds": round(time.perf_counter() - start, 4)}
-
-
-def _decoded(args: argparse.Namespace, job: Job) -> Decoded:
-    """Return the record, the pixels and the metadata of a file."""
-    header, data = _read_npeg(job.source)
-    with bars.of_image(args):
-        pixels = decode(data, model=args.model)
-    return records.record(job, header, len(data), 0), pixels, metadata(data)
-
-
-def _cropped(args: argparse.Namespace, job: Job) -> Decoded:
-    """Return the same of a rectangle, reading no more of the file than that needs."""
-    from . import container, dither, inputs, metadata_sections
-
-    with files.open_source(job.source) as source, inputs.opened(source) as file:
-        pixels = decode(file, region=args.crop, model=args.model)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        header = inputs.read_header(file.read(container.HEADER_SIZE))
-        file.seek(0)
-        is_dither = isinstance(header, dither.container.Header)
-        found = {} if is_dither else container.read_leading(file)[1]
-    record = records.record(job, header, size, 0) | {"crop": args.crop}
-    return record, pixels, metadata_sections.unpack(found)
 
 
 def _enhanced(pixels: Pixels, args: argparse.Namespace) -> Pixels:
@@ -118,6 +86,7 @@ def _enhanced(pixels: Pixels, args: argparse.Namespace) -> Pixels:
 
 def _decode(args: argparse.Namespace) -> int:
     """Decode files; what concerns all of them is checked once, before."""
+    reading.check(args)
     if args.model is not None:
         own_models.find(args.model)
     if args.enhance:
@@ -126,6 +95,8 @@ def _decode(args: argparse.Namespace) -> int:
         find_method(args.enhance).strength(args.strength)
     elif args.strength is not None:
         raise InputError("found --strength without --enhance, whose strength it is")
+    if args.enhance and args.depth == 16:
+        raise InputError("found --depth 16 with --enhance, which works on 8 bits")
     pictures = image_files.extensions()
     kind = Kind(NPEG, ".png", records.job_text, outputs=pictures, refused=NPEG, known=pictures)
     return batches.run(_decode_file, kind, args)
@@ -178,16 +149,7 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _info_file(args: argparse.Namespace, job: Job) -> Record:
-    return records.info_record(job, info(_read_npeg(job.source)[1]))
-
-
-def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
-    """Read a .npeg file, no further than a file with such a header can be long."""
-    from . import inputs
-
-    with files.open_source(source) as file:
-        data = inputs.read(file)
-    return inputs.read_header(data), data
+    return records.info_record(job, info(reading.read_file(job.source)[1]))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

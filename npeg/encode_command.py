@@ -6,7 +6,6 @@ Heavy modules are imported where they are used, so that `npeg --help` answers at
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import re
 import time
@@ -23,9 +22,6 @@ from .jobs import Job, Kind, Record
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from .arrays import Pixels
-    from .encoder_rule import EncoderOptions
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,9 +95,10 @@ def _encoded(args: argparse.Namespace, image: Image | BinaryIO) -> bytes:
     with bars.of_image(args, args.ssimulacra2 is not None or any(target.values())):
         if args.ssimulacra2 is not None:
             from .encoder_rule import EncoderOptions
+            from .scores import quality_of
 
             options = EncoderOptions(effort, tune, model=args.model)
-            quality = _quality_of_score(image, args.ssimulacra2, options)
+            quality = quality_of(image, args.ssimulacra2, options)
         more = {"codec": args.codec, "strip": args.strip, "background": args.background}
         more |= {"lossless": args.lossless, "model": args.model}
         if args.alpha_quality is not None:
@@ -116,29 +113,6 @@ def _knowing_frames(chosen: bool) -> Iterator[None]:
         if chosen:
             warnings.filterwarnings("ignore", message="one of .* frames is stored")
         yield
-
-
-def _quality_of_score(image: Image | BinaryIO, score: float, options: EncoderOptions) -> float:
-    """Return the quality of the smallest file of at least this SSIMULACRA2 score.
-
-    Raises:
-        InputError: no quality reaches it, or the packages that measure it are missing.
-    """
-    import numpy as np
-
-    from . import targets
-    from .pixels import to_pixels
-
-    if any(importlib.util.find_spec(name) is None for name in ("scipy", "ssimulacra2")):
-        raise InputError('--ssimulacra2 needs scipy and ssimulacra2: pip install "npeg[bench]"')
-    from .bench.metrics import ssimulacra2
-
-    def measure(*images: Pixels) -> float:
-        rgb = [np.stack([i] * 3, axis=2) if i.ndim == 2 else i for i in images]
-        return ssimulacra2.score(rgb[0], rgb[1])
-
-    scale = targets.Scale(measure, "ssimulacra2", "", start=-10, slope=0.5, hope=20)
-    return targets.level_for(to_pixels(image), score, scale, options) / 2
 
 
 def _warn_if_larger(job: Job, size_bytes: int) -> None:

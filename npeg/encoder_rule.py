@@ -61,6 +61,7 @@ class EncoderOptions:
         lossless: every pixel comes back as it was, whatever the quality.
         alpha_quality: 100 keeps alpha as it is; less takes fewer levels, down to 16 at 0.
         model: folder of a model of one's own, in place of the tune's.
+        bit_depth: bits a sample, 9 to 16, of the source of uint16 pixels.
 
     Raises:
         InputError: there is no such effort, tune or quality of alpha.
@@ -72,6 +73,7 @@ class EncoderOptions:
     lossless: bool = False
     alpha_quality: float = 100.0
     model: str | os.PathLike[str] | None = None
+    bit_depth: int = 16
 
     def __post_init__(self) -> None:
         if not is_number(self.alpha_quality) or not 0 <= self.alpha_quality <= 100:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from .container import MAX_METADATA, METADATA, MOST_METADATA, pack_section, read_sections
+from .container import read_sections
 from .errors import FormatError, InputError
+from .sections import MAX_METADATA, METADATA, MOST_METADATA, pack_section
 
 MAX_TEXTS = 1 << 12
 PLAIN, DEFLATED = 0, 1  # the first byte of a payload
@@ -108,9 +109,9 @@ def fits(field: str, value: Any) -> bool:
     return not value or len(_pack_value(field, value)) <= MAX_METADATA - 1
 
 
-def insert(data: bytes, sections: bytes, header_size: int) -> bytes:
-    """Return a file with sections right behind its header."""
-    return data[:header_size] + sections + data[header_size:] if sections else data
+def insert(data: bytes, sections: bytes, at: int) -> bytes:
+    """Return a file with sections before those that begin at a place; see `container.start`."""
+    return data[:at] + sections + data[at:] if sections else data
 
 
 def read(data: bytes) -> Metadata:

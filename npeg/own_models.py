@@ -17,11 +17,11 @@ from pathlib import Path
 
 from . import weights
 from .errors import FormatError, InputError
+from .sections import NAME_BYTES
 
 VARIABLE = "NPEG_MODELS"
-NAME_BYTES = 8  # of the hash: two models share a name once in 10^19 pairs
 DECODING = ("context.onnx", "entropy.npz", "mean_head.onnx", "scale_head.onnx", "synthesis.onnx")
-"""Files that decoding needs, by name; the others are the encoder's affair."""
+"""Files that decoding pixels needs, by name; others are for the encoder and small pictures."""
 
 _given: ContextVar[Path | None] = ContextVar("_given", default=None)
 
@@ -41,7 +41,7 @@ def name_of(folder: Path) -> str:
     if not digests.keys() >= {*DECODING}:
         raise InputError(f"found no model of photographs, some files are missing: {folder}")
     text = "".join(f"{digests[name]}\n" for name in DECODING)
-    return sha256(text.encode()).hexdigest()[: 2 * NAME_BYTES]
+    return sha256(text.encode()).hexdigest()[: 2 * NAME_BYTES]  # shared once in 10^19 pairs
 
 
 def find(model: str | os.PathLike[str]) -> Path:

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Pixels
+from .arrays import Samples
 
 Shape = Callable[[int], float]  # level -> value
 
@@ -22,7 +22,7 @@ PLACES = (0.3, 0.7)  # of the parts' middles, in shares of the picture's sides
 UNIT = 64  # pixels: a hyper-latent's
 
 
-def part_of(pixels: Pixels) -> Pixels:
+def part_of(pixels: Samples) -> Samples:
     """Return four parts of a picture (H, W, ...), put together."""
     side = round((pixels.shape[0] * pixels.shape[1]) ** 0.5 / SHARE / UNIT) * UNIT
     half = min(max(side, LEAST), MOST) // 2
@@ -30,7 +30,7 @@ def part_of(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels[rows][:, columns])
 
 
-def shape_of(value_of: Callable[[Pixels, int], float], pixels: Pixels) -> Shape:
+def shape_of(value_of: Callable[[Samples, int], float], pixels: Samples) -> Shape:
     """Return what parts of a picture say of a value at each level; each is measured once."""
     part = part_of(pixels)
     return cache(lambda level: value_of(part, level))

@@ -3,16 +3,18 @@
 import io
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 
 import npeg
-from npeg import container, networks, own_models, weights
+from npeg import container, networks, own_models, sections, weights
 from npeg.arrays import Pixels
-from npeg.errors import FormatError, InputError, NpegError
+from npeg.errors import FormatError, InputError
 from npeg.networks import FOLDER, MODELS
 
 
@@ -113,15 +115,54 @@ def test_what_is_no_model_is_one_line(photo: Pixels, photo_npeg: bytes, model: A
 @pytest.mark.parametrize("payloads", [[], [bytes(8)] * 2, [bytes(7)], [bytes(9)]])
 def test_a_file_names_one_model_or_is_refused(photo_npeg: bytes, payloads: list[bytes]) -> None:
     header = container.pack_header(container.Header(0, 100, 128, 96))
-    names = b"".join(container.pack_section(container.MODEL, payload) for payload in payloads)
+    names = b"".join(sections.pack_section(sections.NAME, payload) for payload in payloads)
     data = header + names + photo_npeg[container.HEADER_SIZE :]
-    for refuse in (npeg.info, npeg.decode, lambda d: npeg.decode(d, region=(0, 0, 1, 1))):
-        with pytest.raises(NpegError, match="names of the model|more than the image needs"):
+    ways = {"region": (0, 0, 1, 1), "scale": 1 / 8, "partial": True}
+    read = [partial(npeg.decode, **{name: value}) for name, value in ways.items()]
+    for refuse in (npeg.info, npeg.decode, *read):
+        with pytest.raises(FormatError, match="expected the name of the model|'N' is not known"):
             refuse(data)
     shipped = photo_npeg[: container.HEADER_SIZE] + names + photo_npeg[container.HEADER_SIZE :]
     if payloads:
-        with pytest.raises(FormatError, match="names of the model"):
-            npeg.info(shipped)
+        for refuse in (npeg.info, npeg.decode, *read):
+            with pytest.raises(FormatError, match="'N' is not known"):
+                refuse(shipped)
+
+
+def test_a_damaged_or_cut_name_is_refused(file: bytes, mine: Path) -> None:
+    end = container.HEADER_SIZE + sections.NAME_SIZE
+    damaged = file[: end - 1] + bytes([file[end - 1] ^ 1]) + file[end:]
+    with pytest.raises(FormatError, match="'N' is damaged"):
+        npeg.decode(damaged, model=mine)
+    for size in (container.HEADER_SIZE, end - 1, end):
+        with pytest.raises(FormatError, match="truncated"):
+            npeg.decode(file[:size], model=mine, partial=True)
+
+
+def test_cut_files_and_small_pictures_find_their_model(mine: Path, name: str) -> None:
+    file = npeg.encode(skimage.data.chelsea()[:256, :320], 80, model=mine)
+    cut = file[: len(file) // 2]
+    assert sections.HYPER in container.read_tiles(file)[1][0]
+    whole = npeg.decode(file, model=mine)
+    with pytest.warns(UserWarning, match="the file is cut"):
+        arrived = npeg.decode(cut, model=mine, partial=True)
+    assert np.abs(arrived.astype(int) - whole).mean() < 12
+    small = npeg.decode(file, model=mine, scale=1 / 8)
+    averaged = whole.reshape(len(whole) // 8, 8, -1, 8, 3).mean((1, 3))
+    assert np.abs(small - averaged).mean() < 4
+    assert max(npeg.thumbnail(file, 20, model=mine).shape) == 20
+    refused = f"file needs model {name}, which is not here"
+    with pytest.raises(FormatError, match=refused):
+        npeg.decode(cut, scale=1 / 16)
+    with pytest.warns(UserWarning, match="is cut"), pytest.raises(FormatError, match=refused):
+        npeg.decode(cut, partial=True)
+
+
+def test_deep_pictures_keep_their_bits_by_it(mine: Path, photo: Pixels) -> None:
+    deep = photo.astype(np.uint16) * 257
+    found = npeg.decode(npeg.encode(deep, 50, model=mine), model=mine, dtype="uint16")
+    assert np.abs(found.astype(int) - deep).mean() < 12 * 257
+    assert len(np.unique(found)) > 256
 
 
 def test_metadata_goes_with_it(mine: Path, png: Path) -> None:
