@@ -12,8 +12,6 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from . import limits
 from .errors import InputError, NpegError, warn
 
@@ -111,6 +109,7 @@ def _open_heif(file: Any) -> Image:
 def _open_jpeg_xl(file: Any) -> Image:
     """Decode the first frame; a colour profile is not handed on by imagecodecs."""
     import imagecodecs
+    import numpy as np
     import PIL.Image
 
     file.seek(0)
