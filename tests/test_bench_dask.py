@@ -148,7 +148,7 @@ def test_a_scheduler_without_workers_gets_one_clear_line(images, tmp_path, monke
 
 def test_without_dask_the_command_to_install_it_is_named(images, tmp_path, monkeypatch, capsys):  # noqa: F811
     monkeypatch.setitem(sys.modules, "distributed", None)
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(npeg.dask_cluster, "find_spec", lambda name: None)
     command = ["--images", images, "--out", tmp_path / "out", "--codecs", "png"]
     assert bench(*command, "--metrics", "psnr", "--engine", "dask") == 1
     assert capsys.readouterr().err == ('npeg: --engine dask needs Dask: pip install "npeg[dask]"\n')
