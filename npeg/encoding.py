@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import container, dither, inputs, limits, metadata_sections, transparency
-from .arrays import Pixels
+from . import container, depth, dither, inputs, limits, metadata_sections, transparency
+from .arrays import Samples
 from .colour import to_srgb
 from .dither.container import Info as DitherInfo
 from .errors import InputError
@@ -49,38 +49,43 @@ def encode(
             others = (target.bpp, target.size, target.psnr)
             pixels = to_pixels(opened) if background is None else _flat(opened, background)
             return dither.encode(pixels, codec, target.quality, others)
-        pixels, found_metadata = to_picture(opened, metadata, strip, turn)
+        pixels, found_metadata, bits = to_picture(opened, metadata, strip, turn)
+    if pixels.dtype == np.uint16:
+        options = replace(options, bit_depth=bits)
     if background is not None:
         pixels = transparency.flatten(pixels, background)
     return _encode(pixels, target, options, metadata_sections.pack(found_metadata))
 
 
-def _flat(image: object, background: str) -> Pixels:
+def _flat(image: object, background: str) -> Samples:
     """Return the sRGB pixels of an image in front of a colour."""
     from .pixels import to_picture, to_pixels
 
-    pixels, metadata = to_picture(image)
+    pixels, metadata, _ = to_picture(image)
+    pixels = depth.as_type(pixels, np.uint8)
     if transparency.split(pixels)[1] is None:
         return to_pixels(image)
     pixels = transparency.flatten(pixels, background)
     return to_srgb(pixels, metadata.icc_profile) if metadata.icc_profile else pixels
 
 
-def decode(source: object, region: Region | None = None) -> Pixels:
+def decode(source: object, region: Region | None = None, dtype: object = "uint8") -> Samples:
     """Decode a file, or a region of it; see `npeg.decode`."""
     from . import codec, regions
     from .sessions import give_memory_back
 
+    wanted = depth.checked_dtype(dtype)
+    deep = wanted != np.uint8
     if region is not None:
         with inputs.opened(source) as file:
-            pixels = regions.decode(file, region)
+            pixels = regions.decode(file, region, deep)
     else:
         data = inputs.npeg_file(source)
         header = inputs.read_header(data)
         limits.check(header.width, header.height)
-        pixels = dither.decode(data) if dither.is_file(data) else codec.decode_pixels(data)
+        pixels = dither.decode(data) if dither.is_file(data) else codec.decode_pixels(data, deep)
     give_memory_back(pixels.shape[0] * pixels.shape[1])
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(depth.as_type(pixels, wanted))
 
 
 def info(source: object) -> container.Info | DitherInfo:
@@ -101,7 +106,7 @@ def metadata(source: object) -> Metadata:
     return metadata_sections.read(data)
 
 
-def _encode(pixels: Pixels, target: Target, options: EncoderOptions, sections: bytes) -> bytes:
+def _encode(pixels: Samples, target: Target, options: EncoderOptions, sections: bytes) -> bytes:
     """Encode pixels and put sections before them; targets count the whole file."""
     from . import targets
     from .sessions import give_memory_back

@@ -33,7 +33,8 @@ function psnrDb(a, b) {
 test("golden files decode for ever", async () => {
   for (const [name, height, width, mean] of await golden()) {
     const { data, shape } = await decodePixels(models, await file(name));
-    assert.deepEqual(shape, [height, width, name.includes("grey") ? 1 : 3]);
+    const channels = (name.includes("grey") ? 1 : 3) + name.includes("alpha");
+    assert.deepEqual(shape, [height, width, channels]);
     const found = data.reduce((a, b) => a + b) / data.length;
     assert.ok(Math.abs(found - mean) < 0.02, `${name}: mean ${found}`);
   }
@@ -43,6 +44,7 @@ test("the symbols of a golden file, coded again, are its bytes", async () => {
   for (const [name] of await golden()) {
     const data = await file(name);
     const { header, sections } = readSections(data);
+    if (sections.some(({ type }) => type !== "T")) continue; // has more than symbols
     const model = await models.get(header.modelId);
     const payloads = [];
     for (const [i, tile] of tilesOf(header).entries()) {

@@ -24,6 +24,7 @@ export const MOST_METADATA = 2 ** 23; // that all of them may have together
 export const HEADER_SIZE = 20;
 export const [TILE, EXACT, ALPHA, RESIDUAL] = ["T", "E", "A", "R"];
 
+const [LEAST_DEPTH, MOST_DEPTH] = [8, 16]; // bits a sample
 const MAGIC = "NPEG";
 const DITHER_MAGIC = "NPGD";
 const SECTION_SIZE = 9; // type, length, CRC-32
@@ -72,7 +73,8 @@ export function readHeader(data) {
   if (level >= LEVELS) {
     throw new FormatError(`quality byte is ${level}, at most ${LEVELS - 1} is defined`);
   }
-  if (layout >= LAYOUTS.length || networks > LEVELS) {
+  const depth = LEAST_DEPTH + (layout >> 4);
+  if ((layout & 15) >= LAYOUTS.length || depth > MOST_DEPTH || networks > LEVELS) {
     const found = `layout ${hex(layout, 2)} and byte 15 ${hex(networks, 2)}`;
     throw new FormatError(`${found} are not defined`);
   }
@@ -80,7 +82,7 @@ export function readHeader(data) {
     throw new FormatError(`image of ${width}x${height} pixels in tiles of ${units * TILE_UNIT}`);
   }
   checkSize(width, height);
-  const [channels, neutral, alpha] = LAYOUTS[layout];
+  const [channels, neutral, alpha] = LAYOUTS[layout & 15];
   return {
     version: data[4],
     modelId: data[5],
@@ -91,7 +93,7 @@ export function readHeader(data) {
     channels,
     neutral,
     alpha,
-    bitDepth: 8,
+    bitDepth: depth,
     tileSize: units * TILE_UNIT,
   };
 }

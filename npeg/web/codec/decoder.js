@@ -1,8 +1,8 @@
 /**
  * Payloads of tiles to pixels; `encoder` faces it.
  *
- * Enters: the header of a file and what is in the sections of its tiles. Leaves: 8-bit pixels,
- * (H, W, 1) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
+ * Enters: the header of a file and what is in the sections of its tiles. Leaves: 8-bit pixels, also
+ * of deeper files, (H, W, 1) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
  *
  *     read: what the sections of one tile say
  *         latents.read, dequantise: payloads to latents
@@ -41,8 +41,12 @@ import * as transparency from "./transparency.js";
 export async function read(models, parts, tile, header) {
   const size = [tile.bottom - tile.top, tile.right - tile.left];
   const channels = planesOf(header);
-  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size) : null;
-  if (EXACT in parts) return { planes: exact.decode(parts[EXACT], [...size, channels]), alpha };
+  const deep = header.bitDepth > 8;
+  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size, deep) : null;
+  if (EXACT in parts) {
+    const planes = exact.decode(parts[EXACT], [...size, channels], header.bitDepth);
+    return { planes: exact.inEightBits(planes, header.bitDepth), alpha };
+  }
   const [model, level] = [await models.get(header.modelId), header.networksLevel];
   const alone = !parts[TILE].length;
   let [yHat, behind] = [null, null];
