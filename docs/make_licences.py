@@ -8,6 +8,7 @@ import re
 import tomllib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
@@ -29,10 +30,11 @@ GROUPS = {
 }
 HEAD = """# Licences of what npeg needs, and of the data its networks saw
 
-npeg is under the MIT licence. Nothing of the packages below is copied into it: `pip` installs them beside it, and
-only the first group is needed to encode and decode. Names and licences are what the packages say of themselves, in
-the versions that the tests ran with; a wheel may bring libraries under licences of their own, such as the program
-FFmpeg in imageio-ffmpeg. The browser's codec runs on onnxruntime-web (MIT). `python docs/make_licences.py` makes this page;
+npeg is under the MIT licence. Nothing of the packages below is copied into it: `pip` installs them
+beside it, and only the first group is needed to encode and decode. Names and licences are what the
+packages say of themselves, in the versions that the tests ran with; a wheel may bring libraries
+under licences of their own, such as the program FFmpeg in imageio-ffmpeg. The browser's codec runs
+on onnxruntime-web (MIT). `python docs/make_licences.py` makes this page;
 `tests/test_supply_chain.py` holds that no package is missing.
 """
 
@@ -51,7 +53,9 @@ def page() -> str:
             if name not in seen:
                 seen.add(name)
                 lines.append(f"| {name} | {version(name)} | {licence(name)} | {purpose} |")
-    lines.append("\n## Data\n\nWhat each set was used for is in [MODEL_CARD.md](../MODEL_CARD.md#data).\n")
+    lines.append(
+        "\n## Data\n\nWhat each set was used for is in [MODEL_CARD.md](../MODEL_CARD.md#data).\n"
+    )
     return "\n".join([*lines, *data_sets(), ""])
 
 
@@ -109,9 +113,9 @@ def licence(name: str) -> str:
     found = installed(name)
     if found is None:
         return "-"
-    about = found.metadata
+    about: Any = found.metadata
     if expression := about.get("License-Expression"):
-        return expression
+        return str(expression)
     marks = [m.split(" :: ")[-1] for m in about.get_all("Classifier") or [] if "License" in m]
     marks = [mark for mark in marks if mark != "OSI Approved"]
     text = (about.get("License") or "").strip().splitlines()

@@ -2,8 +2,8 @@
 
     python results/bad_inputs.py > results/bad-inputs.tsv      # npeg[jxl]; Linux
 
-One photograph of scikit-image, 128x96, is written once by each codec. Then the file is cut, bytes of
-it are changed, it is random behind its first bytes, empty, or its header claims far more pixels.
+One photograph of scikit-image, 128x96, is written once by each codec. Then the file is cut, bytes
+of it are changed, it is random behind its first bytes, empty, or its header claims far more pixels.
 Every input is decoded in a process of its own, forked from one that has the codec loaded. A decoder
 answers by pixels or by an exception; anything else is a crash. Figures are of the worst input.
 """
@@ -54,17 +54,17 @@ def decoders() -> list[Decoder]:
     own = npeg.encode(photo, 60)
     huge = replace(container.read_header(own), width=13_000, height=13_000, tile_size=2048)
     libavif, libjxl = imagecodecs.avif_version().split()[1], imagecodecs.jpegxl_version().split()[1]
+    own_bomb = container.pack_header(huge) + own[container.HEADER_SIZE :]
+    turbo, webp_version = features.version("libjpeg_turbo"), features.version("webp")
+    avif_version, imagecodecs_avif = features.version("avif"), imagecodecs.avif_decode
     return [
-        Decoder(
-            f"npeg {npeg.__version__}", npeg.decode, own,
-            container.pack_header(huge) + own[container.HEADER_SIZE :],
-        ),
-        Decoder(f"Pillow JPEG ({features.version('libjpeg_turbo')})", with_pillow, jpeg, huge_jpeg(jpeg)),
-        Decoder(f"Pillow WebP ({features.version('webp')})", with_pillow, webp, huge_webp(webp)),
-        Decoder(f"libavif, Pillow ({features.version('avif')})", with_pillow, avif, huge_avif(avif)),
-        Decoder(f"libavif, imagecodecs ({libavif})", imagecodecs.avif_decode, avif, huge_avif(avif)),
-        Decoder(f"libjxl, imagecodecs ({libjxl})", imagecodecs.jpegxl_decode, jxl, huge_jxl(jxl)),
-    ]  # fmt: skip
+        Decoder(f"npeg {npeg.__version__}", npeg.decode, own, own_bomb),
+        Decoder(f"Pillow, JPEG ({turbo})", with_pillow, jpeg, huge_jpeg(jpeg)),
+        Decoder(f"Pillow, WebP ({webp_version})", with_pillow, webp, huge_webp(webp)),
+        Decoder(f"Pillow, libavif ({avif_version})", with_pillow, avif, huge_avif(avif)),
+        Decoder(f"imagecodecs, libavif ({libavif})", imagecodecs_avif, avif, huge_avif(avif)),
+        Decoder(f"imagecodecs, libjxl ({libjxl})", imagecodecs.jpegxl_decode, jxl, huge_jxl(jxl)),
+    ]
 
 
 def by_pillow(photo: Any, name: str) -> bytes:

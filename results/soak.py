@@ -1,6 +1,6 @@
 """Decode and encode small pictures in one process for a while: does its memory grow?
 
-    python results/soak.py --minutes 10 > results/soak.tsv     # Linux; the picture beside it: soak.png
+    python results/soak.py --minutes 10 > results/soak.tsv     # Linux; draws soak.png
 
 Each round encodes a picture of another size, decodes it, decodes a damaged copy, which is refused,
 and asks for its description. A row every second of processor time or so: images, resident MiB.

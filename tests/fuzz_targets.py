@@ -1,7 +1,7 @@
 """What is fuzzed: functions that take any bytes and return quietly unless a promise is broken.
 
-Enters: the bytes of an input. Leaves: True where they were understood, False where they were refused
-as promised. Anything else that is raised is a finding.
+Enters: the bytes of an input. Leaves: True where they were understood, False where they were
+refused as promised. Anything else that is raised is a finding.
 """
 
 import io
@@ -101,6 +101,7 @@ def decode(data: bytes) -> bool:
     part = regions.decode(io.BytesIO(data), (width - across, height - down, across, down))
     assert part.shape == whole[height - down :, width - across :].shape
     assert (part == whole[height - down :, width - across :]).all(), "a region differs"
+    assert codec.decode_pixels(data, deep=True).shape == whole.shape
     return True
 
 
@@ -123,12 +124,12 @@ def read_image(data: bytes) -> bool:
         warnings.simplefilter("ignore")
         try:
             with limits.at_most(MOST_PIXELS), image_files.open_image(io.BytesIO(data)) as image:
-                found, metadata = pixels.to_picture(image)
-                metadata_sections.pack(metadata)
+                picture = pixels.to_picture(image)
+                metadata_sections.pack(picture.metadata)
         except (NpegError, OSError):
             return False
-    assert found.dtype == np.uint8
-    assert 0 < found.size <= 4 * MOST_PIXELS
+    assert picture.pixels.dtype in (np.uint8, np.uint16)
+    assert 0 < picture.pixels.size <= 4 * MOST_PIXELS
     return True
 
 

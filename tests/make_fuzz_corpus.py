@@ -1,7 +1,7 @@
 """Write the small files that fuzzing begins with: python tests/make_fuzz_corpus.py.
 
-Each is a valid input of its target in `fuzz_targets.py`, of pixels made here. Files that fuzzing has
-found worth keeping lie beside them; this script leaves those alone.
+Each is a valid input of its target in `fuzz_targets.py`, of pixels made here. Files that fuzzing
+has found worth keeping lie beside them; this script leaves those alone.
 """
 
 import io
@@ -46,6 +46,8 @@ def npeg_files() -> dict[str, bytes]:
             smooth[:70, :70], 200, EncoderOptions(tile_size=64, lossless=True)
         ),
         "exact-palette": codec.encode_pixels(colour[:20, :20] // 64, 200, exactly),
+        "deep-q30": codec.encode_pixels(colour[:16, :16].astype(np.uint16) * 257, 60),
+        "deep-exact": codec.encode_pixels(smooth[:30, :40].astype(np.uint16) * 257, 200, exactly),
         "metadata-q15": metadata_sections.insert(
             codec.encode_pixels(colour[:8, :8], 30), everything(), 20
         ),

@@ -4,6 +4,7 @@ import random
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +28,7 @@ def files(photo: Pixels) -> dict[str, bytes]:
     quick, exactly = EncoderOptions(effort=0), EncoderOptions(lossless=True)
     return {
         "networks": codec.encode_pixels(part, 150, quick),
-        "residual": codec.encode_pixels(part, 200, quick),
+        "residual": codec.encode_pixels(part, 184, quick),
         "exact": codec.encode_pixels(part, 200, exactly),
         "alpha": codec.encode_pixels(alpha, 150, quick),
     }
@@ -44,7 +45,7 @@ SECTIONS = {
 def forged(data: bytes, rng: random.Random) -> Iterator[bytes]:
     """Yield files of the same size and sections whose payloads say other things."""
     header, (parts,) = container.read_tiles(data)
-    for kind, payload in parts.items():
+    for kind, payload in filter(lambda part: part[1], parts.items()):
         for count in (1, 3, 30):
             changed = bytearray(payload)
             for _ in range(count):
@@ -60,17 +61,17 @@ def forged(data: bytes, rng: random.Random) -> Iterator[bytes]:
 def decoding_s(data: bytes) -> float:
     """Return the processor time of decoding, or of refusing."""
     started = time.process_time()
-    try:
+    with suppress(NpegError):
         codec.decode_pixels(data)
-    except NpegError:
-        pass
     return time.process_time() - started
 
 
 @pytest.mark.parametrize("kind", SECTIONS)
 def test_the_worst_file_takes_not_much_longer_than_a_photograph(kind, photo):
     data = files(photo)[kind]
-    assert set(container.read_tiles(data)[1][0]) == SECTIONS[kind]
+    parts = container.read_tiles(data)[1][0]
+    assert set(parts) == SECTIONS[kind]
+    assert all(parts.values())
     bad = list(forged(data, random.Random(3)))
     usual = min(decoding_s(data) for _ in range(TRIES))
     worst = max(bad, key=decoding_s)
@@ -93,7 +94,7 @@ def test_nothing_is_allocated_for_more_pixels_than_payloads_are_there_for(photo)
     header, (parts,) = container.read_tiles(codec.encode_pixels(photo[:64, :64], 50))
     for side, tile_size in ((12_000, 2048), (12_000, 64), (1024, 64)):
         large = replace(header, width=side, height=side, tile_size=tile_size)
-        tiles = -(-side // tile_size) ** 2
+        tiles = -((-side // tile_size) ** 2)
         data = container.write(large, [parts] * min(tiles - 1, 3))
         assert peak_bytes(data) < 200_000 + 50 * len(data), (side, tile_size)
 

@@ -1,4 +1,4 @@
-"""What happens around a file: full disks, closed pipes, death in the middle, changes while it is read.
+"""What happens around a file: full disks, closed pipes, death in the middle, changes meanwhile.
 
 Each ends soon, with one line or none, and leaves a whole file or none.
 """
@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from conftest import environment, tree
-from PIL import Image
 
 import npeg
 from npeg import files, networks, sessions
@@ -57,7 +56,12 @@ def test_a_reader_that_leaves_ends_npeg_without_a_word(photo_npeg, tmp_path):
     os.close(reading)  # before anything is written
     with os.fdopen(writing, "wb") as pipe:
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment(), stdout=pipe, stderr=subprocess.PIPE, timeout=120
+            command,
+            cwd=tmp_path,
+            env=environment(),
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            timeout=120,
         )
     assert done.returncode != 0
     assert done.stderr.count(b"\n") <= 1
@@ -174,13 +178,3 @@ def test_a_folder_in_the_place_of_weights_is_one_line(tmp_path, monkeypatch, pho
     finally:
         for clear in sessions._caches:
             clear()
-
-
-def test_an_image_that_is_cut_while_it_is_decoded_is_one_line(png):
-    whole = png.read_bytes()
-    for length in range(0, len(whole), len(whole) // 7):
-        with pytest.raises(NpegError) as caught:
-            npeg.encode(Changing(whole, whole[:length], 1))
-        assert "\n" not in str(caught.value)
-    with Image.open(png) as image:
-        assert image.size == (128, 96)
