@@ -26,12 +26,21 @@ def files(photo: Pixels) -> dict[str, bytes]:
     part = np.tile(photo, (2, 1, 1))[:SIDE, :SIDE]
     alpha = np.dstack([part, part[::-1, :, 0]])
     quick, exactly = EncoderOptions(effort=0), EncoderOptions(lossless=True)
+    networks = codec.encode_pixels(part, 150, quick)
     return {
-        "networks": codec.encode_pixels(part, 150, quick),
-        "residual": codec.encode_pixels(part, 184, quick),
+        "networks": networks,
+        "residual": both(networks, codec.encode_pixels(part, 200, quick)),
         "exact": codec.encode_pixels(part, 200, exactly),
         "alpha": codec.encode_pixels(alpha, 150, quick),
     }
+
+
+def both(networks: bytes, alone: bytes) -> bytes:
+    """Return a file with the networks' section of one and the residual of another."""
+    header, (first,) = container.read_tiles(networks)
+    _, (second,) = container.read_tiles(alone)
+    parts = {TILE: first[TILE], RESIDUAL: second[RESIDUAL]}
+    return container.write(replace(header, level=200, networks=header.level), [parts])
 
 
 SECTIONS = {
