@@ -37,7 +37,7 @@ COLUMNS = ("target", "engine", "seconds", "executions", "reached", "inputs", "fi
 def seeds(target: str) -> list[Path]:
     """Return the files that a target begins with."""
     folders = [CORPUS / target, FINDINGS / target]
-    if target in ("container", "decoder", "plugin"):
+    if target in ("container", "decoder", "parts", "plugin"):
         folders += [CORPUS / "npeg", GOLDEN]
     return sorted(path for folder in folders for path in folder.glob("*") if path.suffix != ".txt")
 

@@ -4,19 +4,22 @@ Enters: the bytes of a file, of npeg's own codec or of a dither codec, and a sou
 Leaves: other bytes, most of them a file whose checksums and lengths agree.
 """
 
+import io
 import random
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 
-from npeg import container
+from npeg import container, sections
 from npeg.dither import container as dither_container
+from npeg.errors import FormatError
 
 FIELDS = 16  # bytes of both headers before their checksum
-KINDS = b"TEARiexpdckqQ"  # sections that there are, and two that there are not
+KINDS = b"HLAMTERiexpdckqQ"  # sections that there are, and two that there are not
 SIDES = (1, 2, 63, 64, 65, 100, 128, 129, 180)
 
-Section = tuple[bytes, bytes]  # type and payload
+Section = tuple[bytes, int, bytes]  # type, number of its tile, payload
 Change = Callable[[bytes], bytes]
 
 
@@ -31,35 +34,44 @@ def mutate(data: bytes, rng: random.Random, change: Change) -> bytes:
     if len(data) < container.HEADER_SIZE or rng.random() < 0.1:
         return change(data)
     own = data[:4] != dither_container.MAGIC
-    head, sections = data[:FIELDS], (_sections if own else _tiles)(data)
+    head, found = data[:FIELDS], (_sections if own else _tiles)(data)
     if rng.random() < 0.25:
         head = _other_head(head, rng, own)
     elif rng.random() < 0.1:
         head = change(head)[:FIELDS].ljust(FIELDS, b"\0")
     for _ in range(rng.choice((0, 1, 1, 1, 2))):
-        sections = _other_sections(sections, rng, change)
-    return join(head, sections, own)
+        found = _other_sections(found, rng, change)
+    return join(head, found, own)
 
 
-def join(head: bytes, sections: list[Section], own: bool = True) -> bytes:
+def join(head: bytes, found: list[Section], own: bool = True) -> bytes:
     """Return a file with right lengths and checksums, whatever is in it."""
     parts = [head, struct.pack("<I", zlib.crc32(head))]
-    for kind, payload in sections:
+    numbered = _has_tiles(head)
+    for place, (kind, tile, payload) in enumerate(found, 1):
         if own:
-            parts.append(container.pack_section(kind, payload))
+            number = tile if numbered and kind in sections.PARTS else None
+            parts.append(sections.pack_section(kind, payload, number, place == len(found)))
         else:
             length = struct.pack("<I", len(payload))
             parts += [length, struct.pack("<I", zlib.crc32(payload, zlib.crc32(length))), payload]
     return b"".join(parts)
 
 
+def _has_tiles(head: bytes) -> bool:
+    """Return whether a header is of a file of several tiles, whose sections are numbered."""
+    sides = (int.from_bytes(head[at : at + 3], "little") for at in (8, 11))
+    return max(sides) > container.TILE_UNIT * head[14]
+
+
 def _sections(data: bytes) -> list[Section]:
     """Return the sections of a file as far as their lengths lead, unchecked."""
-    found, at = [], container.HEADER_SIZE
-    while at + 9 <= len(data):
-        (length,) = struct.unpack_from("<I", data, at + 1)
-        found.append((data[at : at + 1], data[at + 9 : at + 9 + length]))
-        at += 9 + length
+    file, found = io.BytesIO(data), []
+    file.seek(container.HEADER_SIZE)
+    with suppress(FormatError):
+        while True:
+            head = sections.read_head(file, _has_tiles(data))
+            found.append((head.kind, head.tile, file.read(head.length)))
     return found
 
 
@@ -68,7 +80,7 @@ def _tiles(data: bytes) -> list[Section]:
     found, at = [], dither_container.HEADER_SIZE
     while at + 8 <= len(data):
         (length,) = struct.unpack_from("<I", data, at)
-        found.append((b"T", data[at + 8 : at + 8 + length]))
+        found.append((b"T", 0, data[at + 8 : at + 8 + length]))
         at += 8 + length
     return found
 
@@ -89,25 +101,27 @@ def _other_head(head: bytes, rng: random.Random, own: bool) -> bytes:
     return bytes(changed)
 
 
-def _other_sections(sections: list[Section], rng: random.Random, change: Change) -> list[Section]:
+def _other_sections(found: list[Section], rng: random.Random, change: Change) -> list[Section]:
     """Return sections of which one is changed, twice there, gone, elsewhere or of another type."""
-    if not sections:
-        return [(b"T", rng.randbytes(20))]
-    changed, at = list(sections), rng.randrange(len(sections))
-    kind, payload = changed[at]
+    if not found:
+        return [(b"T", 0, rng.randbytes(20))]
+    changed, at = list(found), rng.randrange(len(found))
+    kind, tile, payload = changed[at]
     what = rng.random()
-    if what < 0.7:
-        changed[at] = kind, change(payload)
+    if what < 0.66:
+        changed[at] = kind, tile, change(payload)
+    elif what < 0.7:
+        changed[at] = kind, rng.choice((0, 1, tile + 1, rng.randrange(1 << 28))), payload
     elif what < 0.78:
-        changed.insert(at, (kind, payload))
+        changed.insert(at, (kind, tile, payload))
     elif what < 0.84:
         del changed[at]
     elif what < 0.9:
         changed.insert(rng.randrange(len(changed)), changed.pop(at))
     elif what < 0.97:
-        changed[at] = KINDS[(place := rng.randrange(len(KINDS))) : place + 1], payload
+        changed[at] = KINDS[(place := rng.randrange(len(KINDS))) : place + 1], tile, payload
     else:
-        changed[at] = kind, b""
+        changed[at] = kind, tile, b""
     return changed
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from npeg import codec, dither, entropy, exact, icc, metadata_sections
+from npeg import codec, dither, entropy, exact, icc, latents, metadata_sections
+from npeg.arrays import Pixels
 from npeg.encoder_rule import EncoderOptions
 from npeg.networks import load
 
@@ -28,6 +29,19 @@ def everything() -> bytes:
     return metadata_sections.pack(metadata)
 
 
+def in_layers(pixels: Pixels) -> dict[str, bytes]:
+    """Return files of one tile and of two, with alpha or a residual, whose latents are layers."""
+    before, latents.LAYERED = latents.LAYERED, 0
+    try:
+        tiles = EncoderOptions(tile_size=64)
+        return {
+            "layers-alpha": codec.encode_pixels(pixels, 100),
+            "layers-tiles": codec.encode_pixels(pixels[:, :66, :3] // 3 + 70, 196, tiles),
+        }
+    finally:
+        latents.LAYERED = before
+
+
 def npeg_files() -> dict[str, bytes]:
     """Return small valid files: colour, grey and alpha, one tile and several, all sections."""
     rng = np.random.default_rng(0)
@@ -35,7 +49,7 @@ def npeg_files() -> dict[str, bytes]:
     smooth = np.linspace(0, 255, 130 * 100).reshape(130, 100).astype(np.uint8)
     tiles, exactly = EncoderOptions(tile_size=64), EncoderOptions(lossless=True)
     alpha = np.dstack([colour, smooth[: len(colour), : colour.shape[1]]])
-    return {
+    return in_layers(alpha[:24]) | {
         "noise-q15": codec.encode_pixels(colour, 30),
         "residual-q100": codec.encode_pixels(colour[:24, :24] // 4, 200),
         "tiles-q50": codec.encode_pixels(smooth, 100, tiles),

@@ -12,9 +12,9 @@ import pytest
 
 from npeg import codec, container
 from npeg.arrays import Pixels
-from npeg.container import ALPHA, EXACT, RESIDUAL, TILE
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import NpegError
+from npeg.sections import ALPHA, EXACT, RESIDUAL, TILE
 
 SIDE = 128
 RATIO = 1.5  # of the worst file's time to a photograph's of the same sections
