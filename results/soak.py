@@ -20,7 +20,6 @@ from npeg.errors import NpegError
 
 PICTURE = Path(__file__).with_name("soak.png")
 SIDES = range(16, 113, 8)
-WARM = 200  # images before growth counts
 
 
 def resident_mib() -> float:
