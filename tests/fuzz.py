@@ -144,7 +144,8 @@ def by_coverage(args: argparse.Namespace) -> None:
     arguments = [
         sys.argv[0], str(args.folder), *seed_folders(args.target),
         f"-max_total_time={max(1, round(60 * args.minutes))}", f"-max_len={MOST_BYTES}",
-        "-timeout=1200", "-rss_limit_mb=2048", "-print_final_stats=1", f"-seed={args.seed}",
+        "-timeout=1200", "-report_slow_units=1200", "-rss_limit_mb=2048", "-print_final_stats=1",
+        f"-seed={args.seed}",
         f"-artifact_prefix={FINDINGS / args.target}/",
     ]  # fmt: skip
     atheris.Setup(arguments, test_one_input, **options)

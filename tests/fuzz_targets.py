@@ -58,11 +58,12 @@ def read_symbols(data: bytes) -> bool:
         return False
     sizes = [1 + data[0] % 64, data[1] % 16 * 32, data[2] * 4][: 1 + data[3] % 3]
     fast = _symbols(data[4:], sizes)
-    kernel, rans.kernel = rans.kernel, None  # type: ignore[assignment]
+    kernel = vars(rans)["kernel"]
+    vars(rans)["kernel"] = None
     try:
         slow = _symbols(data[4:], sizes)
     finally:
-        rans.kernel = kernel
+        vars(rans)["kernel"] = kernel
     assert fast == slow, f"compiled: {str(fast)[:200]}, NumPy: {str(slow)[:200]}"
     return not isinstance(fast, str)
 
