@@ -91,8 +91,15 @@ def _pillow_limit() -> Iterator[None]:
 
 
 def frames(image: Image) -> int:
-    """Return how many frames or pages an opened image has."""
-    return int(getattr(image, "n_frames", 1))
+    """Return how many frames or pages an opened image has.
+
+    Raises:
+        InputError: one of them is damaged.
+    """
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception as error:  # Pillow's plugins raise almost anything
+        raise InputError(f"found a damaged frame: {error}") from error
 
 
 def seek(image: Image, number: int) -> None:
