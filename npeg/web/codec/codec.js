@@ -11,7 +11,7 @@
 
 import { readSections, tileParts, write } from "./container.js";
 import { assemble, read } from "./decoder.js";
-import { encode, headerFor, stepsOf } from "./encoder.js";
+import { encode, headerFor, settled, stepsOf } from "./encoder.js";
 import { tuneOf } from "./encoder_rule.js";
 import { InputError } from "./errors.js";
 import { tilesOf } from "./tiles.js";
@@ -33,9 +33,9 @@ export async function encodePixels(models, pixels, quality, options, step = asyn
   if (effort !== 0 && effort !== 1) throw new InputError(`effort is ${effort}, expected 0 to 1`);
   const tune = tuneOf(name);
   const header = headerFor(pixels, quality, tune);
-  const model = await models.get(header.modelId);
-  const counted = countedSteps(step, stepsOf(header, effort));
-  return write(header, await encode(model, pixels, header, { tune, effort }, counted));
+  const counted = countedSteps(step, stepsOf(header, effort, tune));
+  const tiles = await encode(models, pixels, header, { tune, effort }, counted);
+  return write(settled(header, tiles), tiles);
 }
 
 /**

@@ -17,7 +17,7 @@ export const VERSION = 1;
 export const LEVELS = 201; // the quality byte: 0..200, in half steps of the user's 0..100
 export const TILE_UNIT = 64; // the hyper-latents' stride, in pixels
 export const MAX_TILE_UNITS = 32; // tiles of at most 2048x2048 pixels bound what a payload asks for
-export const MAX_PIXELS = 2 ** 26; // what one file can ask a decoder for: 64 Mpx
+export const MAX_PIXELS = 2 * 89_478_485; // what one file can ask for: as npeg/limits.py
 export const METADATA = "iexpdck"; // types of sections, each at most once
 export const MAX_METADATA = 2 ** 22; // bytes that one of these sections may have
 export const MOST_METADATA = 2 ** 23; // that all of them may have together
@@ -44,11 +44,11 @@ const hex = (number, digits = 8) => number.toString(16).padStart(digits, "0");
 const ascii = (bytes) => String.fromCharCode(...bytes);
 const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-/** Throw LimitError unless the format can hold an image of this size. */
+/** Throw LimitError for an image of more pixels than it may have. */
 export function checkSize(width, height) {
   if (width * height > MAX_PIXELS) {
-    const most = `at most ${MAX_PIXELS / 2 ** 20} Mpx are supported so far`;
-    throw new LimitError(`image is ${width}x${height} pixels, ${most}`);
+    const most = `expected at most ${Math.round(MAX_PIXELS / 1e6)} million`;
+    throw new LimitError(`found ${width}x${height} pixels, ${most}`);
   }
 }
 
