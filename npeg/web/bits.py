@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import container, entropy, latents, networks, residual
 from ..container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
+from ..residual_order import TABLES
 from ..tiles import HYPER, LATENT, Tile, tiles_of
 
 Map = NDArray[np.float64]
@@ -74,7 +75,7 @@ def _of_residual(parts: Parts, tile: Tile, header: Header) -> Map:
     groups = residual.grouped(symbols)
     shifts = residual.best_shifts(groups, len(symbols))
     for (plane, u, v, places, index), found in groups:
-        moved = (index + shifts[plane, u[0] + v[0]]).clip(0, residual.TABLES - 1)
+        moved = (index + shifts[plane, u[0] + v[0]]).clip(0, TABLES - 1)
         blocks[places] += _costs(residual.tables(), found, moved).sum(axis=0)
     padded = np.zeros((h + h % 2, w + w % 2))
     padded[:h, :w] = blocks.reshape(h, w)

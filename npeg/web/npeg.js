@@ -36,6 +36,11 @@ export async function encode(image, options = {}) {
   return ask({ task: "encode", data, width, height, quality, tune, effort }, others);
 }
 
+/** Return how many bits of a file are of each block of 16x16 pixels. */
+export async function bitMap(source, options = {}) {
+  return ask({ task: "bits", data: await bytesOf(source) }, options);
+}
+
 /** Return what a file says first: its size, quality and channels. */
 export function info(bytes) {
   const header = readHeader(bytes);

@@ -5,6 +5,7 @@
  * {id, result} or {id, error: {name, message}}.
  */
 
+import { bitsOf } from "./codec/bits.js";
 import { decodePixels, encodePixels } from "./codec/codec.js";
 import * as metadata from "./codec/metadata_sections.js";
 import { Models } from "./codec/networks.js";
@@ -27,6 +28,9 @@ const TASKS = {
     const found = await metadata.read(data);
     const pixels = await decodePixels(await opened(), data, step);
     return encodePng(pixels, found);
+  },
+  async bits({ data }, step) {
+    return bitsOf(await opened(), data, step);
   },
   async encode({ data, width, height, quality, tune, effort }, step) {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
