@@ -7,10 +7,11 @@ Enters or leaves: uint8 pixels, (H, W, 3) RGB, (H, W) grey or these with alpha, 
 from collections.abc import Iterator
 
 from . import container, decoder, encoder, limits
+from .arrays import Pixels
 from .container import Parts
 from .decoder import Decoded
 from .encoder_rule import DEFAULT, EncoderOptions
-from .tiles import Pixels, tiles_of
+from .tiles import tiles_of
 
 
 def encode_pixels(pixels: Pixels, level: int, options: EncoderOptions = DEFAULT) -> bytes:

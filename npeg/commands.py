@@ -37,17 +37,16 @@ from .files import STREAM
 from .jobs import Job, Kind, Record
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from .arrays import Pixels
     from .container import Header
     from .dither.container import Header as DitherHeader
     from .encoder_rule import EncoderOptions
     from .metadata_sections import Metadata
 
     AnyHeader = Header | DitherHeader
-    Decoded = tuple[Record, NDArray[np.uint8], Metadata]
+    Decoded = tuple[Record, Pixels, Metadata]
 
 NPEG = (".npeg",)
 UNREAD = (".heic", ".heif", ".jxl")  # names of pictures all the same
@@ -275,7 +274,7 @@ def _cropped(args: argparse.Namespace, job: Job) -> Decoded:
     return record, pixels, metadata_sections.unpack(found)
 
 
-def _enhanced(pixels: NDArray[np.uint8], args: argparse.Namespace) -> NDArray[np.uint8]:
+def _enhanced(pixels: Pixels, args: argparse.Namespace) -> Pixels:
     """Enhance decoded colours; alpha stays."""
     from . import transparency
     from .enhance import enhance
@@ -299,7 +298,7 @@ def _quality_of_score(image: Image | BinaryIO, score: float, options: EncoderOpt
         raise InputError('--ssimulacra2 needs scipy and ssimulacra2: pip install "npeg[bench]"')
     from .bench.metrics import ssimulacra2
 
-    def measure(*images: targets.Pixels) -> float:
+    def measure(*images: Pixels) -> float:
         rgb = [np.stack([i] * 3, axis=2) if i.ndim == 2 else i for i in images]
         return ssimulacra2.score(rgb[0], rgb[1])
 

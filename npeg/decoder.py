@@ -19,10 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import exact, latents, networks, progress, residual, tiles, transparency
+from .arrays import Pixels
 from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
 from .errors import FormatError
 from .residual import Residual
-from .tiles import Float, Pixels, Tile, tiles_of
+from .tiles import Float, Tile, tiles_of
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,14 @@ from . import (
     tiles,
     transparency,
 )
+from .arrays import Pixels
 from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
 from .decoder import Decoded
 from .encoder_rule import EncoderOptions, Tune
 from .errors import InputError
 from .latents import Quantised
 from .networks import Model
-from .tiles import HYPER, LATENT, Float, Pixels, tiles_of
+from .tiles import HYPER, LATENT, Float, tiles_of
 
 Tried = tuple[Quantised | None, bytes | None]
 """A tile by the networks, if that is the shorter way, and its payload as an exact tile."""

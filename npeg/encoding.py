@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import container, dither, inputs, limits, metadata_sections, transparency
+from .arrays import Pixels
 from .colour import to_srgb
 from .dither.container import Info as DitherInfo
 from .errors import InputError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .encoder_rule import EncoderOptions
     from .regions import Region
     from .targets import Target
-
-Pixels = NDArray[np.uint8]
 
 
 def encode(

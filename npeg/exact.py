@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import planes
+from .arrays import Pixels
 from .errors import FormatError
 from .planes import Ints, Method, Planes
-
-Pixels = NDArray[np.uint8]
 
 PLAIN, GREEN, YCOCG, PALETTE = range(4)  # the first byte of a payload
 MOST_COLOURS = 256

@@ -18,10 +18,9 @@ from .errors import InputError, LimitError, warn
 from .files import STREAM
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from .arrays import Pixels
     from .metadata_sections import Metadata
 
 PICTURES = (  # files that count in a folder
@@ -115,9 +114,7 @@ def image_format(output: str) -> str:
     return image_format
 
 
-def image_file(
-    pixels: NDArray[np.uint8], image_format: str, metadata: Metadata | None = None
-) -> bytes:
+def image_file(pixels: Pixels, image_format: str, metadata: Metadata | None = None) -> bytes:
     """Return the bytes of an image file with these pixels and what it can hold of the metadata.
 
     Args:
@@ -151,8 +148,8 @@ def image_file(
 
 
 def _with_metadata(
-    pixels: NDArray[np.uint8], image_format: str, metadata: Metadata
-) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    pixels: Pixels, image_format: str, metadata: Metadata
+) -> tuple[Pixels, dict[str, Any]]:
     """Return the pixels and the options of `Image.save`; warn of what is lost."""
     from . import transparency
     from .colour import to_srgb

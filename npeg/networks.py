@@ -15,6 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from . import weights
+from .arrays import Pixels
 from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
@@ -27,7 +28,6 @@ DEFAULT_MODEL = 8
 FOLDER = Path(__file__).parent / "models"
 
 Float = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 
 def fingerprint(folders: Iterable[Path]) -> str:
@@ -122,7 +122,7 @@ class Model:
             "multiplier": self._row("multiplier_z", level),
             "offset": self._row("offset_y", level),
         }
-        indexes: Pixels = self._scale_head.run(None, inputs)[0][0]
+        indexes: NDArray[np.uint8] = self._scale_head.run(None, inputs)[0][0]
         return indexes
 
     def anchor_means(self, z_hat: Float, level: int) -> tuple[Float, Float, Float]:

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import limits, pillow_metadata, stated_colours, transparency
+from .arrays import Pixels
 from .colour import GREY_MODES, settle
 from .errors import InputError, warn
 from .metadata_sections import Metadata
-
-Pixels = NDArray[np.uint8]
 
 DEEP_MODES = {"F": "32-bit floats", "I": "32-bit integers", "I;16": "16 bits a sample"}
 UPRIGHT = {  # EXIF orientation -> how to turn such an image upright

@@ -10,16 +10,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import container, decoder, dither, inputs, limits, tiles
+from .arrays import Pixels
 from .container import HEADER_SIZE, PARTS, TILE, Header, Parts
 from .decoder import Decoded
 from .errors import FormatError, InputError
 from .tiles import Tile
 
 Region = tuple[int, int, int, int]
-Pixels = NDArray[np.uint8]
 
 
 def decode(file: Any, region: Region) -> Pixels:

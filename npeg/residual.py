@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import entropy, weights
+from .arrays import Pixels
 from .errors import FormatError
 from .residual_order import DIAGONALS, SIDE, TABLES, Group, Order
 
@@ -100,7 +101,7 @@ def inverse(coefficients: Float, height: int, width: int) -> Float:
     return (samples @ _colours() if channels == 3 else samples)[:height, :width]
 
 
-def add(pixels: NDArray[np.uint8], residual: Residual) -> NDArray[np.uint8]:
+def add(pixels: Pixels, residual: Residual) -> Pixels:
     """Return pixels (H, W, C) of the networks with a residual added, rounded and clipped.
 
     Of one that is alone, the pixels say the size.

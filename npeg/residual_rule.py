@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import entropy
+from .arrays import Pixels
 from .residual import GREY, Residual, best_shifts, coded_symbols, forward, grouped, pack, step_of
 from .residual import tables as residual_tables
 from .residual_order import TABLES
@@ -22,8 +23,6 @@ EDGE = 96  # levels between neighbours that photographs hardly have
 EDGE_SHARE = 1 / 250
 FLAT_SHARE = 0.6  # of neighbours that are equal
 PAYS = 0.82  # share of the cost that is left, below which a residual is not on a photograph
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

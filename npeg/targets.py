@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import codec, transparency
+from .arrays import Pixels
 from .container import LEVELS
 from .encoder_rule import DEFAULT, EncoderOptions, is_number
 from .errors import InputError
 
-Pixels = NDArray[np.uint8]
 Measure = Callable[[Pixels, Pixels], float]  # original, decoded -> larger for better
 
 TOP = LEVELS - 1

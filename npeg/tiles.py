@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import networks
+from .arrays import Pixels
 from .container import MAX_TILE_UNITS, Header
 from .networks import Model
 
@@ -28,7 +29,6 @@ TILE = 1024  # side of the tiles of larger pictures
 
 T = TypeVar("T", bound=np.generic)
 Item = TypeVar("Item")
-Pixels = NDArray[np.uint8]
 Float = NDArray[np.float32]
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import exact
+from .arrays import Pixels
 from .errors import FormatError, InputError
 
-Pixels = NDArray[np.uint8]
 Float = NDArray[np.float64]
 
 OPAQUE = 255

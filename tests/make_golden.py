@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from skimage import data
 
 from npeg import codec, container, latents, networks, tiles
+from npeg.arrays import Pixels
 from npeg.container import LEVELS
 from npeg.encoder_rule import EncoderOptions
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 SHOWN = ((0, 0), (0, 7), (7, 3))  # pixels of the example, row and column
-
-Pixels = NDArray[np.uint8]
 
 
 def golden_files(photograph: Pixels) -> dict[str, bytes]:

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from npeg import codec, container, entropy, latents, networks, tiles
+from npeg.arrays import Pixels
 from npeg.bench.metrics import ssimulacra2
 from npeg.encoder_rule import EFFORTS, EncoderOptions
 from npeg.errors import FormatError, InputError, LimitError, NpegError
 
-Pixels = NDArray[np.uint8]
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -31,7 +30,7 @@ def scene(height: int, width: int) -> Pixels:
 
 
 def psnr_db(a: Pixels, b: Pixels) -> float:
-    error = max(np.mean((a.astype(float) - b) ** 2), 1e-9)  # exact tiles have none
+    error = max(float(np.mean((a.astype(float) - b) ** 2)), 1e-9)  # exact tiles have none
     return float(10 * np.log10(255**2 / error))
 
 

@@ -345,17 +345,16 @@ def test_deeper_samples_are_cut_with_a_warning(tmp_path: Path):
     deep = deep[:at] + bytes([deep[at] | 0x40]) + deep[at + 1 :]  # what the head says
     from npeg import stated_colours
 
-    class Opened:
-        format, fp = "AVIF", io.BytesIO(deep)
-
-    assert stated_colours.read(Opened()).bits == 10
+    opened = Image.new("RGB", (1, 1))
+    vars(opened).update(format="AVIF", fp=io.BytesIO(deep))
+    assert stated_colours.read(opened).bits == 10
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).save(buffer, "JPEG2000")
     data = bytearray(buffer.getvalue())
     siz = data.index(b"\xff\x4f\xff\x51")
     data[siz + 42 : siz + 51 : 3] = b"\x0b" * 3  # 12 bits
-    Opened.format, Opened.fp = "JPEG2000", io.BytesIO(data)
-    assert stated_colours.read(Opened()).bits == 12
+    vars(opened).update(format="JPEG2000", fp=io.BytesIO(data))
+    assert stated_colours.read(opened).bits == 12
 
 
 def test_a_plain_image_warns_of_nothing():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from conftest import info_of
 from PIL import Image
 
 import npeg
@@ -25,6 +25,7 @@ from npeg import (
     tiles,
     transparency,
 )
+from npeg.arrays import Pixels
 from npeg.encoder_rule import EncoderOptions
 from npeg.metadata_sections import Metadata, Text
 from npeg.web import has_runtime
@@ -115,7 +116,7 @@ def files(photo) -> dict[str, bytes]:
     return found | exact_files(photo) | alpha_files(photo) | damaged_exact_files(photo)
 
 
-def drawing(colours: int, height: int = 90, width: int = 70) -> NDArray[np.uint8]:
+def drawing(colours: int, height: int = 90, width: int = 70) -> Pixels:
     """Rectangles of few colours, (H, W, 3)."""
     rng = np.random.default_rng(colours)
     found = np.full((height, width, 3), 255, np.uint8)
@@ -125,7 +126,7 @@ def drawing(colours: int, height: int = 90, width: int = 70) -> NDArray[np.uint8
     return found
 
 
-def with_alpha(colours: NDArray[np.uint8], soft: bool = True) -> NDArray[np.uint8]:
+def with_alpha(colours: Pixels, soft: bool = True) -> Pixels:
     """Pixels that fade out at a circle, (H, W, 2) or (H, W, 4)."""
     rows, columns = (np.linspace(-1, 1, side) for side in colours.shape[:2])
     distance = 1.2 - np.hypot(rows[:, None], columns)
@@ -133,7 +134,7 @@ def with_alpha(colours: NDArray[np.uint8], soft: bool = True) -> NDArray[np.uint
     return np.dstack([colours, alpha])
 
 
-def exact_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
+def exact_files(photo: Pixels) -> dict[str, bytes]:
     """Files with exact tiles of every kind, by name."""
     grey = photo[..., 1]
     neutral = np.repeat(drawing(9)[..., :1], 3, axis=2)
@@ -177,7 +178,7 @@ def exact_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
     return found
 
 
-def alpha_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
+def alpha_files(photo: Pixels) -> dict[str, bytes]:
     """Files with alpha, by name."""
     tiled, grey = EncoderOptions(tile_size=64), photo.mean(axis=2).astype(np.uint8)
     neutral = np.repeat(grey[..., None], 3, axis=2)
@@ -197,7 +198,7 @@ def alpha_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
     }
 
 
-def damaged_exact_files(photo: NDArray[np.uint8]) -> dict[str, bytes]:
+def damaged_exact_files(photo: Pixels) -> dict[str, bytes]:
     """Files with exact payloads that are damaged below sound checksums, and forged layouts."""
     rng, found = np.random.default_rng(11), {}
     pictures = {
@@ -281,7 +282,7 @@ def test_it_decodes_as_python_does(node, photo, tmp_path):
         assert found["symbols"] == digest(data), name
         pixels = np.fromfile(tmp_path / f"{name}.decoded", np.uint8).reshape(expected.shape)
         assert found["shape"][:2] == list(expected.shape[:2])
-        most = 0 if npeg.info(data).lossless else 1
+        most = 0 if info_of(data).lossless else 1
         assert np.abs(pixels.astype(int) - expected).max() <= most, name
         assert found["metadata"] == told(expected_metadata), name
         with Image.open(tmp_path / f"{name}.png") as png:

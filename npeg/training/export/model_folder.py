@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ...arrays import Pixels
 from ...container import LEVELS
 from ...encoder import symbols_of
 from ...encoder_rule import TUNES, Tune
@@ -36,14 +37,14 @@ from ...networks import Model
 from ...threads import thread_count
 from ...weights import write_sums
 from .. import correction
-from ..codec import PAD
-from ..data import Pixels, draw_batch
+from ..data import draw_batch
 from ..networks import layout
 from ..networks.adaptive_filter import PATCH
 from ..networks.entropy_model import TABLES
 from ..networks.layers import fold
 from ..networks.model import Codec, distortion_weight
 from ..networks.transforms import DETAIL, STEP, Architecture
+from ..rate_distortion import PAD
 from .eight_bits import constant, for_export, to_eight_bits, zero_point
 
 Floats = NDArray[np.float64]
