@@ -53,11 +53,9 @@ class Firefox:
         self.ask("browsingContext.navigate", context=self.tab, url=url, wait="complete")
 
     def run(self, expression):
-        """Return what an expression gives, once its promise is kept; a string, number or boolean."""
+        """Return what an expression gives, once its promise is kept."""
         target = {"context": self.tab}
-        found = self.ask(
-            "script.evaluate", expression=expression, target=target, awaitPromise=True
-        )
+        found = self.ask("script.evaluate", expression=expression, target=target, awaitPromise=True)
         assert found["type"] == "success", found
         return found["result"]["value"]
 

@@ -1,11 +1,14 @@
 """A built site, without Python behind it: its page, its library, its element."""
 
 import threading
+from io import BytesIO
 
+import numpy as np
 import pytest
 from PIL import Image
 from test_web_page import ROWS, browser, choose, fade, save, text, wait  # noqa: F401  # a fixture
 
+import npeg
 from npeg.errors import InputError
 from npeg.web import RUNTIME_FILES, has_runtime
 from npeg.web.build import build
@@ -36,6 +39,12 @@ def built(tmp_path_factory, photo, photo_npeg):
         '</picture><img id="bad" src="none.npeg" alt="gone">'
         '<div style="height: 5000px"></div><img id="c" src="photo.npeg" loading="lazy">'
     )
+    (folder / "broken.npeg").write_bytes(photo_npeg[:90])
+    (folder / "plain.html").write_text(
+        '<!doctype html><script type="module" src="register.js"></script>'
+        '<img id="a" src="photo.npeg" alt="A"><img id="bad" src="broken.npeg" alt="gone">'
+        '<div id="b" style="width: 99px; height: 99px; background: url(photo.npeg)"></div>'
+    )
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         threading.Thread(target=server.serve_forever, daemon=True, args=(0.01,)).start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -60,12 +69,37 @@ def test_images_of_a_page_are_decoded_in_their_places(browser, built, photo):  #
     assert any("none.npeg: 404" in line["message"] for line in browser.get_log("browser"))
 
 
+KEPT = "caches.open('npeg-decoded').then((cache) => cache.keys()).then((keys) => done(keys.length))"
+
+
+def test_a_service_worker_decodes_plain_images_and_backgrounds(browser, built, photo, photo_npeg):  # noqa: F811
+    browser.get(f"{built}plain.html")
+    wait(browser, "navigator.serviceWorker.controller")
+    height, width = photo.shape[:2]
+    wait(browser, f"document.getElementById('a')?.naturalWidth === {width}")
+    wait(browser, "document.getElementById('bad').complete")
+    assert browser.execute_script("return document.getElementById('bad').naturalWidth") == 0
+    assert any("422" in line["message"] for line in browser.get_log("browser"))
+    kept = browser.execute_async_script(f"const done = arguments[0]; {KEPT}")
+    assert kept == 1  # the picture once, whoever asks for it
+    shot = np.asarray(Image.open(BytesIO(browser.get_screenshot_as_png())).convert("RGB"))
+    box = browser.execute_script(
+        "const {x, y} = document.getElementById('b').getBoundingClientRect(); return [x, y]"
+    )
+    x, y = (round(value) for value in box)
+    shown = shot[y : y + 64, x : x + 64].astype(int)
+    decoded = npeg.decode(photo_npeg)
+    assert np.abs(shown - decoded[:64, :64]).mean() < 2
+    registered = "(await navigator.serviceWorker.getRegistrations())"
+    browser.execute_script(f"for (const one of {registered}) await one.unregister()")
+
+
 def test_a_built_site_works_without_threads_and_without_python(browser, built, png):  # noqa: F811
     browser.get(built)
     wait(browser, "document.getElementById('where').textContent.includes('this browser')")
     assert browser.execute_script("return crossOriginIsolated") is False
     browser.find_element("id", "choose").send_keys(str(png))
-    wait(browser, f"{ROWS}.length === 4")
+    wait(browser, f"{ROWS}.length === 5")
     browser.get_log("browser")  # it has asked for server.json
 
 
@@ -124,4 +158,4 @@ def test_a_site_without_the_runtime_is_not_built(tmp_path, monkeypatch):
     monkeypatch.setattr("npeg.web.RUNTIME", tmp_path)
     with pytest.raises(InputError, match="onnxruntime-web is not there"):
         build(tmp_path)
-    assert len(RUNTIME_FILES) == 3
+    assert len(RUNTIME_FILES) == 4
