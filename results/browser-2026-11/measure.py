@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from selenium import webdriver
 from skimage import data
 
@@ -125,9 +126,17 @@ def seconds_in_python(
     return time.perf_counter() - start, time.process_time() - before
 
 
+def photographs() -> np.ndarray:
+    """Return four photographs beside each other, 1024x1024 pixels."""
+    four = (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())
+    squares = [Image.fromarray(one).resize((512, 512), Image.Resampling.LANCZOS) for one in four]
+    a, b, c, d = (np.asarray(one) for one in squares)
+    return np.ascontiguousarray(np.block([[[a], [b]], [[c], [d]]]))
+
+
 def main() -> None:
     """Measure, print and write the rows."""
-    pixels = np.tile(data.astronaut(), (2, 2, 1))
+    pixels = photographs()
     file = npeg.encode(pixels, 75)
     cores = str(len(os.sched_getaffinity(0)))
     with TemporaryDirectory() as name:
