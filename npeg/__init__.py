@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     Source = str | os.PathLike[str] | IO[bytes] | Buffer
 
 __version__ = "0.1.0"
-__all__ = ["NpegError", "__version__", "decode", "encode", "info", "metadata", "register"]
+__all__ = [
+    "NpegError",
+    "__version__",
+    "decode",
+    "encode",
+    "info",
+    "metadata",
+    "register",
+    "thumbnail",
+]
 
 
 def encode(
@@ -96,15 +105,21 @@ def decode(
     data: Source,
     *,
     region: tuple[int, int, int, int] | None = None,
+    scale: float = 1,
+    partial: bool = False,
     max_pixels: int | None = None,
 ) -> NDArray[np.uint8]:
-    """Decode a .npeg file, or a region of its image.
+    """Decode a .npeg file, a region of its image, a small picture, or what has arrived of it.
 
     Args:
         data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
         region: left, top, width and height in pixels of a rectangle inside the image.  Of a path
             or a file object that can seek, only what it needs is read, and verified.
-        max_pixels: refuse more pixels than these, of the region where there is one; by default
+        scale: 1/4, 1/8 or 1/16 for an image of that size, its sides rounded up, from the first
+            bytes of the file and by a matrix in place of the synthesis.
+        partial: whether the file may be cut. What has not arrived is guessed from what has, or is
+            grey; alpha that has not is opaque.
+        max_pixels: refuse more pixels than these, of what is returned; by default
             NPEG_MAX_PIXELS of the environment, else 178956970.
 
     Returns:
@@ -114,11 +129,36 @@ def decode(
 
     Raises:
         NpegError: the bytes are not a valid file, or this version of npeg cannot read it.
+
+    Warns:
+        UserWarning: the file is cut, and may be.
     """
     from . import encoding, limits
 
     with limits.at_most(max_pixels):
-        return encoding.decode(data, region)
+        return encoding.decode(data, region, scale, partial)
+
+
+def thumbnail(
+    data: Source, size: int | tuple[int, int] = 256, *, max_pixels: int | None = None
+) -> NDArray[np.uint8]:
+    """Return a small picture of a .npeg file, from its first bytes where that is enough.
+
+    Args:
+        data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
+        size: the most pixels of the longer side, or the width and the height of a box.
+        max_pixels: as for `npeg.decode`.
+
+    Returns:
+        uint8 pixels, C-contiguous, with the channels that `npeg.decode` returns; not enlarged.
+
+    Raises:
+        NpegError: the bytes are not a valid file, or the size is none.
+    """
+    from . import encoding, limits
+
+    with limits.at_most(max_pixels):
+        return encoding.thumbnail(data, size)
 
 
 def info(data: Source) -> Info | DitherInfo:

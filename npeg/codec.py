@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from . import container, decoder, encoder, limits
 from .arrays import Pixels
-from .container import Parts
 from .decoder import Decoded
 from .encoder_rule import DEFAULT, EncoderOptions
+from .errors import FormatError, warn
+from .sections import Parts
 from .tiles import tiles_of
 
 
@@ -34,11 +35,13 @@ def encode_pixels(pixels: Pixels, level: int, options: EncoderOptions = DEFAULT)
     return container.write(encoder.settled(header, parts), parts)
 
 
-def decode_pixels(data: bytes) -> Pixels:
+def decode_pixels(data: bytes, partial: bool = False) -> Pixels:
     """Decode a .npeg file.
 
     Args:
         data: the bytes of a whole file.
+        partial: whether the file may be cut: what has not arrived is guessed or grey, with a
+            warning.
 
     Returns:
         uint8 pixels, (H, W, 3) sRGB or (H, W) grey, or with alpha (H, W, 4) or (H, W, 2).
@@ -49,9 +52,23 @@ def decode_pixels(data: bytes) -> Pixels:
     """
     header = container.read_header(data)
     limits.check(header.width, header.height)
+    if partial:
+        return _decode_arrived(data)
     _, parts = container.read_tiles(data)
     places = zip(parts, tiles_of(header), strict=True)
     return decoder.assemble((decoder.read(*tile, header) for tile in places), header)
+
+
+def _decode_arrived(data: bytes) -> Pixels:
+    """Decode what has arrived of a file; warn if that is not all."""
+    header, parts, whole = container.read_arrived(data)
+    if not parts:
+        raise FormatError(f"truncated: {len(data)} bytes, in which no part of the picture is whole")
+    if not whole:
+        warn(f"the file is cut after {len(data)} bytes: what is missing of the picture is guessed")
+    places = enumerate(tiles_of(header))
+    found = (decoder.read_arrived(parts.get(n, {}), place, header) for n, place in places)
+    return decoder.assemble(found, header)
 
 
 def encode_with_reconstruction(

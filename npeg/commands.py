@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from . import (
     bars,
-    decode,
     encode,
     files,
     image_files,
@@ -28,7 +27,7 @@ from . import (
     interrupts,
     jobs,
     limits,
-    metadata,
+    reading,
     records,
     threads,
 )
@@ -40,13 +39,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .arrays import Pixels
-    from .container import Header
-    from .dither.container import Header as DitherHeader
     from .encoder_rule import EncoderOptions
-    from .metadata_sections import Metadata
-
-    AnyHeader = Header | DitherHeader
-    Decoded = tuple[Record, Pixels, Metadata]
 
 NPEG = (".npeg",)
 UNREAD = (".heic", ".heif", ".jxl")  # names of pictures all the same
@@ -240,7 +233,7 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     from . import transparency
 
     image_format = image_files.image_format(job.output)
-    record, pixels, found = (_decoded if args.crop is None else _cropped)(args, job)
+    record, pixels, found = reading.read(args, job)
     if args.background is not None:
         pixels = transparency.flatten(pixels, args.background)
     if args.enhance:
@@ -248,30 +241,6 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     found = found.stripped() if args.strip else found
     _write(job, image_files.image_file(pixels, image_format, found), args)
     return record | {"seconds": round(time.perf_counter() - start, 4)}
-
-
-def _decoded(args: argparse.Namespace, job: Job) -> Decoded:
-    """Return the record, the pixels and the metadata of a file."""
-    header, data = _read_npeg(job.source)
-    with bars.of_image(args):
-        pixels = decode(data)
-    return records.record(job, header, len(data), 0), pixels, metadata(data)
-
-
-def _cropped(args: argparse.Namespace, job: Job) -> Decoded:
-    """Return the same of a rectangle, reading no more of the file than that needs."""
-    from . import container, dither, inputs, metadata_sections
-
-    with files.open_source(job.source) as source, inputs.opened(source) as file:
-        pixels = decode(file, region=args.crop)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        header = inputs.read_header(file.read(container.HEADER_SIZE))
-        file.seek(0)
-        is_dither = isinstance(header, dither.container.Header)
-        found = {} if is_dither else container.read_leading(file)[1]
-    record = records.record(job, header, size, 0) | {"crop": args.crop}
-    return record, pixels, metadata_sections.unpack(found)
 
 
 def _enhanced(pixels: Pixels, args: argparse.Namespace) -> Pixels:
@@ -322,6 +291,7 @@ def _warn_if_larger(job: Job, size_bytes: int) -> None:
 
 def _decode(args: argparse.Namespace) -> int:
     """Decode files; what concerns all of them is checked once, before."""
+    reading.check(args)
     if args.enhance:
         from .enhance import find_method
 
@@ -379,16 +349,7 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _info_file(args: argparse.Namespace, job: Job) -> Record:
-    return records.info_record(job, info(_read_npeg(job.source)[1]))
-
-
-def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
-    """Read a .npeg file, no further than a file with such a header can be long."""
-    from . import inputs
-
-    with files.open_source(source) as file:
-        data = inputs.read(file)
-    return inputs.read_header(data), data
+    return records.info_record(job, info(reading.read_file(job.source)[1]))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -3,7 +3,7 @@
 Enters: the header of a file and what is in the sections of its tiles. Leaves: uint8 pixels, (H, W)
 grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
 
-    read: what the sections of one tile say
+    read, read_arrived: what the sections of one tile say, all of them or some
         latents.read, dequantise: payloads to latents
         residual.unpack: what the networks left
         exact.decode: pixels as they were
@@ -14,15 +14,16 @@ grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from . import exact, latents, networks, progress, residual, tiles, transparency
 from .arrays import Pixels
-from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
+from .container import Header
 from .errors import FormatError
-from .residual import Residual
+from .residual import GREY, Residual
+from .sections import ALPHA, EXACT, HYPER, RESIDUAL, TILE, Parts
 from .tiles import Float, Tile, tiles_of
 
 
@@ -55,24 +56,46 @@ def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
         pixels = exact.decode(parts[EXACT], *sides, header.planes)
         return Decoded(planes=pixels.reshape(*sides, header.planes), alpha=alpha)
     networks.load(header.model_id)  # an unknown model is refused, whatever the payload
-    y_hat, behind = None, None
-    if parts[TILE]:
-        y_hat = read_latents(parts[TILE], tile, header)
-    elif RESIDUAL not in parts:
+    y_hat, behind = read_latents(parts, tile, header), None
+    if y_hat is None and RESIDUAL not in parts:
         raise FormatError("tile has an empty payload and no residual")
     if RESIDUAL in parts:
-        behind = residual.unpack(parts[RESIDUAL], *sides, header.planes, alone=not parts[TILE])
+        behind = residual.unpack(parts[RESIDUAL], *sides, header.planes, alone=y_hat is None)
     return Decoded(y_hat, residual=behind, alpha=alpha)
 
 
-def read_latents(payload: bytes, tile: Tile, header: Header) -> Float:
-    """Return the latents of a tile, (M, h, w).
+def read_arrived(parts: Parts, tile: Tile, header: Header) -> Decoded:
+    """Return what is known of a tile of which some sections may be missing.
+
+    The means of the networks stand for latents, opaqueness for alpha; what nothing is known of is
+    grey.
 
     Raises:
-        FormatError: the payload holds none, or needs a model that is not there.
+        FormatError: a payload holds nothing of its kind.
     """
+    sides = tile.bottom - tile.top, tile.right - tile.left
+    if header.alpha and ALPHA not in parts:
+        opaque = np.full(sides, 255, np.uint8)
+        found = read_arrived(parts, tile, replace(header, alpha=False))
+        return replace(found, alpha=opaque)
+    if EXACT in parts or RESIDUAL in parts or parts.get(TILE):
+        return read(parts, tile, header)
+    y_hat = read_latents(parts, tile, header)
+    grey = np.full((*sides, header.planes), GREY, np.uint8) if y_hat is None else None
+    alpha = transparency.decode(parts[ALPHA], *sides) if header.alpha else None
+    return Decoded(y_hat, grey, alpha=alpha)
+
+
+def read_latents(parts: Parts, tile: Tile, header: Header) -> Float | None:
+    """Return the latents of a tile, (M, h, w); None where it has none.
+
+    Raises:
+        FormatError: the payloads do not hold them, or need a model that is not there.
+    """
+    if HYPER not in parts and not parts.get(TILE):
+        return None
     model, level = networks.load(header.model_id), header.networks_level
-    z_hat, symbols, _ = latents.read(model, payload, tile.latent_shape(), level)
+    z_hat, symbols, _ = latents.read(model, parts, tile.latent_shape(), level)
     return latents.dequantise(model, z_hat, symbols, level)
 
 

@@ -34,12 +34,13 @@ from . import (
     transparency,
 )
 from .arrays import Pixels
-from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
+from .container import Header
 from .decoder import Decoded
 from .encoder_rule import EncoderOptions, Tune
 from .errors import InputError
 from .latents import Quantised
 from .networks import Model
+from .sections import ALPHA, EXACT, RESIDUAL, TILE, Parts, size_bytes
 from .tiles import HYPER, LATENT, Float, tiles_of
 
 Tried = tuple[Quantised | None, bytes | None]
@@ -164,7 +165,7 @@ def _by_networks(
         if tile is None:
             yield _exact(payload or b"", planes[place.pixels]), payload
         else:
-            sections = {TILE: latents.code(model, tile, header.networks_level)}
+            sections = latents.code(model, tile, header.networks_level)
             yield Coded(sections, Decoded(tile.y_hat)), payload
 
 
@@ -198,7 +199,7 @@ def _with_residual(
         code: of the steps of the residual.
         tried: whether a residual is tried whatever the networks leave.
     """
-    bits = 8 * len(coded.parts[TILE])
+    bits = 8 * size_bytes(coded.parts)
     least = 1.0 if tried else residual_rule.PAYS
     tried = tried or residual_rule.is_odd(wanted, known, code)
     alone = tried and residual_rule.has_edges(wanted)
@@ -269,7 +270,9 @@ def _latents_of_tried(item: Tried) -> Float | None:
 
 def _unless_exact(model: Model, tile: Quantised, payload: bytes | None, level: int) -> Tried:
     """Return a quantised tile, or None where an exact payload is hardly longer than its own."""
-    if payload is None or len(payload) > HARDLY_LONGER * len(latents.code(model, tile, level)):
+    if payload is None:
+        return tile, payload
+    if len(payload) > HARDLY_LONGER * size_bytes(latents.code(model, tile, level)):
         return tile, payload
     return None, payload
 

@@ -66,21 +66,45 @@ def _flat(image: object, background: str) -> Pixels:
     return to_srgb(pixels, metadata.icc_profile) if metadata.icc_profile else pixels
 
 
-def decode(source: object, region: Region | None = None) -> Pixels:
-    """Decode a file, or a region of it; see `npeg.decode`."""
-    from . import codec, regions
+def decode(
+    source: object, region: Region | None = None, scale: float = 1, partial: bool = False
+) -> Pixels:
+    """Decode a file, a region of it, it small, or what has arrived of it; see `npeg.decode`."""
+    from . import codec, regions, thumbnails
     from .sessions import give_memory_back
 
-    if region is not None:
+    factor = thumbnails.factor_of(scale)
+    if (region is not None) + (factor > 1) + bool(partial) > 1:
+        raise InputError("found several of region, scale and partial, expected one")
+    if factor > 1:
+        with inputs.opened(source) as file:
+            pixels = thumbnails.decode(file, factor)
+    elif region is not None:
         with inputs.opened(source) as file:
             pixels = regions.decode(file, region)
     else:
         data = inputs.npeg_file(source)
         header = inputs.read_header(data)
         limits.check(header.width, header.height)
-        pixels = dither.decode(data) if dither.is_file(data) else codec.decode_pixels(data)
+        is_dither = dither.is_file(data)
+        pixels = dither.decode(data) if is_dither else codec.decode_pixels(data, partial)
     give_memory_back(pixels.shape[0] * pixels.shape[1])
     return np.ascontiguousarray(pixels)
+
+
+def thumbnail(source: object, size: int | tuple[int, int]) -> Pixels:
+    """Return a small picture of a file; see `npeg.thumbnail`."""
+    from . import thumbnails
+
+    wanted = thumbnails.box(size)
+    with inputs.opened(source) as file:
+        header = inputs.read_header(inputs.piece(file, container.HEADER_SIZE))
+        file.seek(0)
+        across = min(wanted[0], max(1, wanted[1] * header.width // header.height))
+        down = min(wanted[1], max(1, wanted[0] * header.height // header.width))
+        factor = thumbnails.factor_for(header.width, header.height, (across, down))
+        pixels = decode(file, scale=1 / factor)
+    return np.ascontiguousarray(thumbnails.fitted(pixels, wanted))
 
 
 def info(source: object) -> container.Info | DitherInfo:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from . import container, dither, limits
-from .container import PIECE
 from .errors import InputError, LimitError, NpegError
+from .sections import MOST_METADATA, PIECE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -172,7 +172,7 @@ def rest(file: Any, header: container.Header | DitherHeader) -> bytes:
     Raises:
         LimitError: it is far longer than the header allows; no more of it is read.
     """
-    parts, left = [], header.most_bytes + container.MOST_METADATA
+    parts, left = [], header.most_bytes + MOST_METADATA
     while part := piece(file, PIECE):
         parts.append(part)
         left -= len(part)

@@ -71,6 +71,10 @@ class Model:
         return self._session("synthesis")
 
     @cached_property
+    def _preview(self) -> ort.InferenceSession:
+        return self._session("preview")
+
+    @cached_property
     def _latent_error(self) -> ort.InferenceSession:
         return self._session("latent_error")
 
@@ -105,6 +109,19 @@ class Model:
     def latents(self) -> int:
         """M, the number of latent channels."""
         return int(self._entropy["offset_y"].shape[1])
+
+    @cached_property
+    def frequency_ranks(self) -> NDArray[np.int64]:
+        """The place of each latent channel by its frequency, (M,): low ones come first.
+
+        Each axis of colour has its channels by frequency; there are about three of luma for one of
+        each chroma axis, and so do they take turns.
+        """
+        luma = min(self.latents * 5 // 8, 256)
+        others = self.latents - luma
+        counts = luma, (others + 1) // 2, others // 2
+        shares = np.concatenate([np.arange(count) / max(count, 1) for count in counts])
+        return np.argsort(np.argsort(shares, kind="stable"), kind="stable")
 
     def index_z(self, level: int) -> NDArray[np.int32]:
         """Return the table index of each hyper-latent channel, (Z,)."""
@@ -145,6 +162,12 @@ class Model:
         """y_hat (M, h, w) to pixels (16h, 16w, 3)."""
         inputs = {"y_hat": y_hat[None], "t": self._t(level)}
         pixels: Pixels = self._synthesis.run(None, inputs)[0][0]
+        return pixels
+
+    def preview(self, y_hat: Float, level: int) -> Pixels:
+        """y_hat (M, h, w) to a picture of a quarter of the size, (4h, 4w, 3), by a matrix alone."""
+        inputs = {"y_hat": y_hat[None], "t": self._t(level)}
+        pixels: Pixels = self._preview.run(None, inputs)[0][0]
         return pixels
 
     def latent_error(

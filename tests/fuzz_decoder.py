@@ -10,10 +10,11 @@ import random
 import resource
 import time
 import traceback
+import warnings
 
 import numpy as np
 
-from npeg import codec, container, icc, metadata_sections
+from npeg import codec, container, icc, metadata_sections, sections
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import NpegError
 
@@ -53,9 +54,9 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         for _ in range(rng.randint(1, 8)):
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         return bytes(damaged[: rng.randint(0, len(damaged))])
-    header, sections = container.read_sections(data)
+    header, every = container.read_sections(data)
     tiles = container.read_tiles(data)[1]
-    metadata = [(kind, payload) for kind, payload in sections if kind not in container.PARTS]
+    metadata = [(kind, payload) for kind, payload in every if kind not in sections.PARTS]
     fields = vars(header) | {}
     if rng.random() < 0.5:
         name = rng.choice(["level", "width", "height", "tile_size", "channels"])
@@ -72,7 +73,7 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         for _ in range(changed.tiles)
     ]
     mutated = b"".join(
-        container.pack_section(rng.choice([kind, kind, b"q", b"k"]), mutate_payload(payload, rng))
+        sections.pack_section(rng.choice([kind, kind, b"q", b"k"]), mutate_payload(payload, rng))
         for kind, payload in rng.sample(metadata, rng.randint(0, len(metadata)))
     )
     file = container.write(changed, payloads)
@@ -95,6 +96,13 @@ def mutate_payload(payload: bytes, rng: random.Random) -> bytes:
     return bytes(damaged)
 
 
+def looked_at(data: bytes, rng: random.Random) -> None:
+    """Decode a part of the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        codec.decode_pixels(data[: rng.randint(0, len(data))], partial=True)
+
+
 def main() -> None:
     """Run for the given time; exit with status 1 if anything was found."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -110,6 +118,7 @@ def main() -> None:
         try:
             metadata_sections.read(data)
             codec.decode_pixels(data)
+            looked_at(data, rng)
             images += 1
         except NpegError:
             refusals += 1

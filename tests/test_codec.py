@@ -165,7 +165,7 @@ def test_the_payload_is_as_long_as_its_tables_say() -> None:
     model = networks.load()
     header, (parts,) = container.read_tiles(codec.encode_pixels(pixels, 120))
     (tile,) = tiles.tiles_of(header)
-    z_hat, symbols, indexes = latents.read(model, parts[b"T"], tile.latent_shape(), 120)
+    z_hat, symbols, indexes = latents.read(model, parts, tile.latent_shape(), 120)
     coded = indexes >= model.first_coded
     index_z = np.repeat(model.index_z(120), z_hat[0].size)
     bits = entropy.entropy_bits(z_hat.astype(int).ravel(), index_z, model.tables)

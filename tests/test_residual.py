@@ -11,11 +11,11 @@ from skimage import data
 
 from npeg import codec, container, residual, residual_rule, targets
 from npeg.arrays import Pixels
-from npeg.container import EXACT, RESIDUAL, TILE
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import FormatError, NpegError
 from npeg.residual import Residual
 from npeg.residual_order import BINS, Group, Order, bin_of, middle_of_bin
+from npeg.sections import EXACT, RESIDUAL, TILE
 
 SIZES = [(1, 1), (1, 70), (7, 8), (8, 9), (33, 1), (64, 63), (70, 70)]
 PSNR = EncoderOptions(tune="psnr")

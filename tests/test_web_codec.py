@@ -22,6 +22,7 @@ from npeg import (
     metadata_sections,
     networks,
     planes,
+    sections,
     tiles,
     transparency,
 )
@@ -59,8 +60,8 @@ def node():
 def crafted(tile: bytes, kind: bytes = b"") -> bytes:
     """A file of 40x40 pixels with this payload, and a section before it."""
     header = container.Header(model_id=8, level=100, width=40, height=40)
-    data = container.write(header, [{container.TILE: tile}])
-    return metadata_sections.insert(data, kind and container.pack_section(kind, b"\1\2"), 20)
+    data = container.write(header, [{sections.TILE: tile}])
+    return metadata_sections.insert(data, kind and sections.pack_section(kind, b"\1\2"), 20)
 
 
 def mixed(photo, flat) -> bytes:
@@ -102,11 +103,11 @@ def files(photo) -> dict[str, bytes]:
     }
     header, (behind,) = container.read_tiles(found["residual-grey"])
     for i in range(30):  # with sound checksums, so that the entropy decoder meets the damage
-        damaged = bytearray(behind[container.RESIDUAL])
+        damaged = bytearray(behind[sections.RESIDUAL])
         damaged[i if i < 4 else rng.integers(len(damaged))] ^= 1 << rng.integers(8)
-        parts = behind | {container.RESIDUAL: bytes(damaged)}
+        parts = behind | {sections.RESIDUAL: bytes(damaged)}
         found[f"damaged-residual-{i}"] = container.write(header, [parts])
-    payload = container.read_tiles(npeg.encode(photo[:40, :40], 50))[1][0][container.TILE]
+    payload = container.read_tiles(npeg.encode(photo[:40, :40], 50))[1][0][sections.TILE]
     for i in range(60):
         damaged = bytearray(payload)
         for at in rng.integers(0, len(payload), 1 + i % 3):
@@ -161,7 +162,7 @@ def exact_files(photo: Pixels) -> dict[str, bytes]:
     found["exact-chosen"] = npeg.encode(drawing(12), 75)
     found["exact-mixed"] = codec.encode_pixels(half, 150, tiled)
     found["exact-residual"] = codec.encode_pixels(half, 190, tiled)
-    kinds = [container.EXACT in parts for parts in container.read_tiles(found["exact-mixed"])[1]]
+    kinds = [sections.EXACT in parts for parts in container.read_tiles(found["exact-mixed"])[1]]
     assert kinds == [False, True]
     plain = exact._transformed(exact._stacked(drawing(20)), exact.PLAIN)
     methods = [
@@ -174,7 +175,7 @@ def exact_files(photo: Pixels) -> dict[str, bytes]:
     header = container.Header(model_id=99, level=100, width=70, height=90)
     for i, method in enumerate(methods):
         payload = plain.coded_by(method).payload()
-        found[f"exact-method-{i}"] = container.write(header, [{container.EXACT: payload}])
+        found[f"exact-method-{i}"] = container.write(header, [{sections.EXACT: payload}])
     return found
 
 
@@ -202,10 +203,10 @@ def damaged_exact_files(photo: Pixels) -> dict[str, bytes]:
     """Files with exact payloads that are damaged below sound checksums, and forged layouts."""
     rng, found = np.random.default_rng(11), {}
     pictures = {
-        "alpha": (with_alpha(photo[:40, :50]), container.ALPHA),
-        "photo": (photo[:40, :50], container.EXACT),
-        "drawing": (drawing(20, 40, 50), container.EXACT),
-        "grey": (drawing(6, 50, 40)[..., 0], container.EXACT),
+        "alpha": (with_alpha(photo[:40, :50]), sections.ALPHA),
+        "photo": (photo[:40, :50], sections.EXACT),
+        "drawing": (drawing(20, 40, 50), sections.EXACT),
+        "grey": (drawing(6, 50, 40)[..., 0], sections.EXACT),
     }
     for name, (pixels, kind) in pictures.items():
         header, (parts,) = container.read_tiles(npeg.encode(pixels, lossless=True))
@@ -218,23 +219,23 @@ def damaged_exact_files(photo: Pixels) -> dict[str, bytes]:
             found[f"damaged-{name}-{i}"] = container.write(header, [tile])
     header = container.Header(model_id=8, level=100, width=9, height=9)
     one = bytes([exact.PALETTE, 0, 3, 0, 1, 2, 3])
-    behind = {container.ALPHA: bytes([255, 3, 0, 1, 0, 7]), container.EXACT: one}
-    for name, alpha, sections in (
-        ("sound", False, {container.EXACT: one}),
-        ("empty", False, {container.EXACT: b""}),
-        ("more", False, {container.EXACT: one + b"1"}),
-        ("short", False, {container.EXACT: one[:3]}),
-        ("nested", False, {container.EXACT: bytes([3, 0, 2, 0, 3, 0])}),
-        ("both", False, {container.EXACT: one, container.TILE: b""}),
-        ("residual", False, {container.EXACT: one, container.RESIDUAL: b"1"}),
+    behind = {sections.ALPHA: bytes([255, 3, 0, 1, 0, 7]), sections.EXACT: one}
+    for name, alpha, parts in (
+        ("sound", False, {sections.EXACT: one}),
+        ("empty", False, {sections.EXACT: b""}),
+        ("more", False, {sections.EXACT: one + b"1"}),
+        ("short", False, {sections.EXACT: one[:3]}),
+        ("nested", False, {sections.EXACT: bytes([3, 0, 2, 0, 3, 0])}),
+        ("both", False, {sections.EXACT: one, sections.TILE: b""}),
+        ("residual", False, {sections.EXACT: one, sections.RESIDUAL: b"1"}),
         ("with-alpha", True, behind),
-        ("wanted", True, {container.EXACT: one}),
+        ("wanted", True, {sections.EXACT: one}),
         ("unwanted", False, behind),
-        ("no-levels", True, behind | {container.ALPHA: bytes([0, 3, 0, 1, 0, 7])}),
-        ("level", True, behind | {container.ALPHA: bytes([6, 3, 0, 1, 0, 7])}),
-        ("alpha-alone", True, {container.ALPHA: bytes([255, 3, 0, 1, 0, 7])}),
+        ("no-levels", True, behind | {sections.ALPHA: bytes([0, 3, 0, 1, 0, 7])}),
+        ("level", True, behind | {sections.ALPHA: bytes([6, 3, 0, 1, 0, 7])}),
+        ("alpha-alone", True, {sections.ALPHA: bytes([255, 3, 0, 1, 0, 7])}),
     ):
-        forged = container.write(replace(header, alpha=alpha), [sections])
+        forged = container.write(replace(header, alpha=alpha), [parts])
         found[f"forged-{name}"] = forged
     return found
 
@@ -247,10 +248,10 @@ def digest(data: bytes) -> str:
         decoded = decoder.read(parts, tile, header)
         for pixels in (decoded.alpha, decoded.planes):
             found.update(b"" if pixels is None else pixels.tobytes())
-        if not parts.get(container.TILE):
+        if not parts.get(sections.TILE):
             continue
         model, level = networks.load(header.model_id), header.networks_level
-        z_hat, symbols, _ = latents.read(model, parts[container.TILE], tile.latent_shape(), level)
+        z_hat, symbols, _ = latents.read(model, parts, tile.latent_shape(), level)
         found.update(z_hat.astype("<i4").tobytes() + symbols.astype("<i4").tobytes())
     return found.hexdigest()
 
@@ -352,7 +353,7 @@ def test_the_alpha_that_it_encodes_is_the_same_and_as_small(node, photo, tmp_pat
     for name, alpha in masks.items():
         (path,) = tmp_path.glob(f"*-{name}.encoded")
         (parts,) = container.read_tiles(path.read_bytes())[1]
-        found = transparency.decode(parts[container.ALPHA], *alpha.shape)
+        found = transparency.decode(parts[sections.ALPHA], *alpha.shape)
         np.testing.assert_array_equal(found, alpha)
         ours = transparency.encode(alpha, 100)
-        assert len(parts[container.ALPHA]) <= 1.01 * len(ours) + 4, name
+        assert len(parts[sections.ALPHA]) <= 1.01 * len(ours) + 4, name

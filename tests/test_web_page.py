@@ -14,7 +14,7 @@ from conftest import info_of
 from PIL import Image
 
 import npeg
-from npeg import container, exact
+from npeg import container, exact, sections
 from npeg.errors import InputError
 from npeg.web import HERE, has_runtime, options, site
 from npeg.web.server import Server
@@ -332,7 +332,7 @@ def test_where_the_bits_go_is_laid_over_the_picture(shown, photo):
 
 def test_a_picture_that_no_canvas_holds_is_one_message(shown, tmp_path):
     header = container.Header(model_id=8, level=100, width=70_000, height=8, tile_size=2048)
-    one = {container.EXACT: bytes([exact.PALETTE, 0, 3, 0, 1, 2, 3])}
+    one = {sections.EXACT: bytes([exact.PALETTE, 0, 3, 0, 1, 2, 3])}
     (tmp_path / "wide.npeg").write_bytes(container.write(header, [one] * 35))
     shown.find_element("id", "choose").send_keys(str(tmp_path / "wide.npeg"))
     wait(shown, "document.getElementById('error').textContent")

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import container, entropy, latents, networks, residual
-from ..container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
+from .. import container, entropy, latents, networks, residual, sections
+from ..container import Header
 from ..residual_order import TABLES
+from ..sections import ALPHA, EXACT, RESIDUAL, TILE, Parts
 from ..tiles import HYPER, LATENT, Tile, tiles_of
 
 Map = NDArray[np.float64]
@@ -39,10 +40,11 @@ def _of_tile(parts: Parts, tile: Tile, header: Header) -> Map:
     shape = tile.latent_shape()
     spread = 8 * sum(len(parts.get(kind, b"")) for kind in (ALPHA, EXACT))
     found = np.full(shape, spread / (shape[0] * shape[1]))
-    if parts.get(TILE):
-        found += _of_latents(parts[TILE], shape, header)
+    alone = sections.HYPER not in parts and not parts.get(TILE)
+    if not alone and EXACT not in parts:
+        found += _of_latents(parts, shape, header)
     if RESIDUAL in parts:
-        found += _of_residual(parts, tile, header)
+        found += _of_residual(parts[RESIDUAL], tile, header, alone)
     return found
 
 
@@ -52,10 +54,10 @@ def _costs(tables: entropy.Tables, symbols: NDArray[Any], indexes: NDArray[Any])
     return np.asarray(tables.token_bits[indexes, tokens])
 
 
-def _of_latents(payload: bytes, shape: tuple[int, int], header: Header) -> Map:
+def _of_latents(parts: Parts, shape: tuple[int, int], header: Header) -> Map:
     """Return what latents and hyper-latents take; these are shared out among their blocks."""
     model, level = networks.load(header.model_id), header.networks_level
-    z_hat, symbols, indexes = latents.read(model, payload, shape, level)
+    z_hat, symbols, indexes = latents.read(model, parts, shape, level)
     coded = indexes >= model.first_coded
     found = np.where(coded, _costs(model.tables, symbols, indexes), 0).sum(axis=0)
     hyper = _costs(model.tables, *latents.hyper_group(model, z_hat, level)).reshape(z_hat.shape)
@@ -64,11 +66,10 @@ def _of_latents(payload: bytes, shape: tuple[int, int], header: Header) -> Map:
     return found + (hyper.sum(axis=0) / shared)[np.ix_(high, wide)]
 
 
-def _of_residual(parts: Parts, tile: Tile, header: Header) -> Map:
+def _of_residual(payload: bytes, tile: Tile, header: Header, alone: bool) -> Map:
     """Return what a residual takes."""
     sides = tile.bottom - tile.top, tile.right - tile.left
-    alone = not parts[TILE]
-    known = residual.unpack(parts[RESIDUAL], *sides, header.planes, alone=alone)
+    known = residual.unpack(payload, *sides, header.planes, alone=alone)
     symbols = residual.coded_symbols(known)
     h, w = symbols.shape[3:]
     blocks = np.zeros(h * w)

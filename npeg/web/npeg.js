@@ -8,10 +8,15 @@
  */
 
 import * as errors from "./codec/errors.js";
-import { EXACT, readHeader, readSections, tileParts } from "./codec/container.js";
+import { readHeader, readSections } from "./codec/container.js";
+import { Arriving } from "./arriving.js";
 import { read as readMetadata } from "./codec/metadata_sections.js";
+import { EXACT } from "./codec/sections.js";
 
 export const { NpegError, FormatError, LimitError, InputError } = errors;
+
+const FIRST_SHARE = 0.1; // of a file's bytes after which it is painted for the first time
+const GROWTH = 2; // from one painting to the next
 
 const jobs = new Map(); // id -> {resolve, reject, onProgress}
 let worker = null;
@@ -27,6 +32,24 @@ export async function decode(source, options = {}) {
 export async function decodeToPng(source, options = {}) {
   const data = await ask({ task: "decodeToPng", data: await bytesOf(source) }, options);
   return new Blob([data], { type: "image/png" });
+}
+
+/**
+ * Yield PNG files of a .npeg file as it arrives: what can be seen of it after a tenth of its bytes,
+ * then more, at last all of it.
+ */
+export async function* decodeAsItArrives(answer, options = {}) {
+  const arriving = new Arriving(answer);
+  let sections = 0;
+  for (let share = FIRST_SHARE; await arriving.reaches(share); share *= GROWTH) {
+    const found = await ask({ task: "arrivedToPng", data: arriving.bytes(), before: sections }, options);
+    if (arriving.ended) break; // all of it is better
+    if (!found) continue;
+    sections = found.sections;
+    yield { blob: new Blob([found.data], { type: "image/png" }), isWhole: false };
+  }
+  await arriving.end;
+  yield { blob: await decodeToPng(arriving.bytes(), options), isWhole: true };
 }
 
 /** Encode pixels of sRGB, and their alpha without loss. */
@@ -49,7 +72,7 @@ export function info(bytes) {
 
 /** Tell whether every pixel of a whole file is as it was. */
 export function isLossless(bytes) {
-  return tileParts(readSections(bytes).sections).every((parts) => EXACT in parts);
+  return readSections(bytes).tiles.every((parts) => EXACT in parts);
 }
 
 /** Return a file's metadata. */

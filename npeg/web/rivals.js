@@ -60,6 +60,7 @@ export async function pixelsOf(file) {
   const { width, height } = bitmap;
   try {
     const context = new OffscreenCanvas(width, height).getContext("2d");
+    if (!holds(context, width, height)) throw new RangeError("the canvas stays empty");
     context.drawImage(bitmap, 0, 0);
     return context.getImageData(0, 0, width, height);
   } catch {
@@ -67,6 +68,14 @@ export async function pixelsOf(file) {
   } finally {
     bitmap.close();
   }
+}
+
+/** Tell whether a canvas has its last pixel: one that is too large may stay empty without a word. */
+function holds(context, width, height) {
+  context.fillRect(width - 1, height - 1, 1, 1);
+  const [, , , alpha] = context.getImageData(width - 1, height - 1, 1, 1).data;
+  context.clearRect(width - 1, height - 1, 1, 1);
+  return alpha === 255;
 }
 
 

@@ -1,9 +1,9 @@
 """Checkpoint to a model folder that NumPy and ONNX Runtime run without PyTorch.
 
-Writes six ONNX graphs (analysis, scale_head, mean_head, context, synthesis, latent_error) and
-`entropy.npz`: every integer that the bitstream depends on.  Float weights are stored in half
-precision, which halves the folder and moves no decoded pixel by more than rounding; those of the
-residual pairs in 8 bits.
+Writes seven ONNX graphs (analysis, scale_head, mean_head, context, synthesis, latent_error,
+preview) and `entropy.npz`: every integer that the bitstream depends on.  Float weights are stored
+in half precision, which halves the folder and moves no decoded pixel by more than rounding; those
+of the residual pairs in 8 bits.
 """
 
 import copy
@@ -46,6 +46,7 @@ from ..networks.model import Codec, distortion_weight
 from ..networks.transforms import DETAIL, STEP, Architecture
 from ..rate_distortion import PAD
 from .eight_bits import constant, for_export, to_eight_bits, zero_point
+from .preview import write_preview
 
 Floats = NDArray[np.float64]
 
@@ -366,7 +367,7 @@ def write_entropy(
 
 
 def write_graphs(codec: Codec, folder: Path, tune: Tune) -> None:
-    """Write the six ONNX graphs of a codec in evaluation mode."""
+    """Write the seven ONNX graphs of a codec in evaluation mode."""
     arch: Architecture = codec.arch
     t = torch.tensor([0.5])
     z = torch.zeros(1, arch.hyper_latents, 2, 3)
@@ -386,6 +387,7 @@ def write_graphs(codec: Codec, folder: Path, tune: Tune) -> None:
         half = name != "scale_head"
         write_graph(module, inputs, outputs, folder / f"{name}.onnx", half)
     write_latent_error(codec, folder, tune)
+    write_preview(folder)
 
 
 def write_latent_error(codec: Codec, folder: Path, tune: Tune) -> None:

@@ -7,15 +7,17 @@
  * @typedef {{data: Float32Array, shape: number[]}} BitMap bits, (H/16, W/16)
  */
 
-import { ALPHA, EXACT, readSections, RESIDUAL, TILE, tileParts } from "./container.js";
+import { readSections } from "./container.js";
 import { planesOf } from "./decoder.js";
 import { TOKEN_OF_MAGNITUDE } from "./entropy.js";
 import * as latents from "./latents.js";
 import { ENTRIES } from "./rans.js";
 import * as residual from "./residual.js";
 import { SIDE } from "./residual_order.js";
+import * as sections from "./sections.js";
 import { HYPER, LATENT, latentShape, tilesOf } from "./tiles.js";
 
+const { ALPHA, EXACT, RESIDUAL, TILE } = sections;
 const BLOCKS = LATENT / SIDE; // of a residual, in each direction of a block here
 
 /**
@@ -27,11 +29,11 @@ const BLOCKS = LATENT / SIDE; // of a residual, in each direction of a block her
  * @throws {FormatError} the bytes are not a valid file
  */
 export async function bitsOf(models, data, step = async () => {}) {
-  const { header, sections } = readSections(data);
+  const { header, tiles: coded } = readSections(data);
   const tiles = tilesOf(header);
   const width = Math.ceil(header.width / LATENT);
   const map = new Float32Array(width * Math.ceil(header.height / LATENT));
-  for (const [i, parts] of tileParts(sections).entries()) {
+  for (const [i, parts] of coded.entries()) {
     const found = await ofTile(models, parts, tiles[i], header);
     const [h, w] = latentShape(tiles[i]);
     for (let row = 0; row < h; row++) {
@@ -51,10 +53,11 @@ async function ofTile(models, parts, tile, header) {
     const bits = 8 * (parts[type]?.length ?? 0);
     for (let i = 0; i < map.length; i++) map[i] += bits / map.length;
   }
-  if (parts[TILE]?.length) await addLatents(map, [h, w], models, parts[TILE], header);
+  const isAlone = !(sections.HYPER in parts) && !parts[TILE]?.length;
+  if (!isAlone && !(EXACT in parts)) await addLatents(map, [h, w], models, parts, header);
   if (RESIDUAL in parts) {
     const size = [tile.bottom - tile.top, tile.right - tile.left];
-    await addResidual(map, w, models, parts, size, planesOf(header));
+    await addResidual(map, w, models, parts[RESIDUAL], size, planesOf(header), isAlone);
   }
   return map;
 }
@@ -65,9 +68,9 @@ function cost(tables, index, symbol) {
 }
 
 /** Add what latents and hyper-latents take; these are shared out among their blocks. */
-async function addLatents(map, shape, models, payload, { modelId, networksLevel: level }) {
+async function addLatents(map, shape, models, parts, { modelId, networksLevel: level }) {
   const model = await models.get(modelId);
-  const { zHat, symbols, indexes } = await latents.read(model, payload, shape, level);
+  const { zHat, symbols, indexes } = await latents.read(model, parts, shape, level);
   for (let i = 0; i < symbols.data.length; i++) {
     const index = indexes.data[i];
     if (index >= model.firstCoded) map[i % map.length] += cost(model.tables, index, symbols.data[i]);
@@ -86,7 +89,7 @@ async function addLatents(map, shape, models, payload, { modelId, networksLevel:
 }
 
 /** Add what a residual takes. */
-async function addResidual(map, width, models, parts, size, planes) {
+async function addResidual(map, width, models, payload, size, planes, isAlone) {
   const tables = await models.residualTables();
   const w = Math.ceil(size[1] / SIDE);
   const watch = (indexes, symbols, { bands, blocks }) => {
@@ -96,5 +99,5 @@ async function addResidual(map, width, models, parts, size, planes) {
       map[at] += cost(tables, indexes[i], symbols[i]);
     }
   };
-  residual.unpack(parts[RESIDUAL], tables, size, planes, !parts[TILE].length, watch);
+  residual.unpack(payload, tables, size, planes, isAlone, watch);
 }

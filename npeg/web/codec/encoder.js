@@ -17,11 +17,12 @@
  * @typedef {import("./networks.js").Planes} Planes
  */
 
-import { ALPHA, checkSize, LEVELS, RESIDUAL, TILE, VERSION } from "./container.js";
+import { checkSize, LEVELS, VERSION } from "./container.js";
 import { fromNetworks, planesOf, tripled } from "./decoder.js";
 import { InputError } from "./errors.js";
 import * as latents from "./latents.js";
 import * as rule from "./residual_rule.js";
+import { ALPHA, HYPER, RESIDUAL, TILE } from "./sections.js";
 import { analyse, LATENT, padded, synthesise, tilesOf, usualSide } from "./tiles.js";
 import * as transparency from "./transparency.js";
 
@@ -32,7 +33,7 @@ import * as transparency from "./transparency.js";
  * @param {import("./container.js").Header} header
  * @param {{tune: import("./encoder_rule.js").Tune, effort: 0 | 1}} options
  * @param {() => Promise<void>} step called after each part of the work, `stepsOf` times
- * @returns {Promise<import("./container.js").Parts[]>}
+ * @returns {Promise<import("./sections.js").Parts[]>}
  */
 export async function encode(models, pixels, header, { tune, effort }, step) {
   const [model, level] = [await models.get(header.modelId), header.networksLevel];
@@ -47,7 +48,7 @@ export async function encode(models, pixels, header, { tune, effort }, step) {
     await step();
   }
   if (effort) await correctAll(model, rgb, found, header, tune, step);
-  const coded = found.map((tile) => ({ [TILE]: latents.code(model, tile, level) }));
+  const coded = found.map((tile) => latents.code(model, tile, level));
   const planes = planesOf(header) === 1 ? firstChannel(filled) : filled;
   await addResiduals(models, planes, { found, coded }, header, tune, step);
   if (!header.alpha) return coded;
@@ -56,7 +57,7 @@ export async function encode(models, pixels, header, { tune, effort }, step) {
 
 /** Return the header of a file with these tiles: without networks they have no level. */
 export function settled(header, tiles) {
-  const isAlone = tiles.every((parts) => !parts[TILE].length);
+  const isAlone = tiles.every((parts) => !(HYPER in parts) && !parts[TILE]?.length);
   return isAlone ? { ...header, networksLevel: header.level } : header;
 }
 
@@ -84,22 +85,22 @@ async function addResiduals(models, planes, { found, coded }, header, tune, step
  * @param {Planes} known what the networks make of it
  */
 function withResidual(parts, wanted, known, { code, tables, isTried }) {
-  const bits = 8 * parts[TILE].length;
+  const bits = 8 * Object.values(parts).reduce((sum, payload) => sum + payload.length, 0);
   const isBehind = isTried || rule.isOdd(wanted, known, code);
   const isAlone =
     (isBehind && rule.hasEdges(wanted)) || rule.seemsAlone(wanted, known, code, bits);
   const without = bits + rule.costWithout(wanted, known, code);
   let [best, least] = [parts, (isTried ? 1 : rule.PAYS) * without];
-  const consider = (payload, cost, tile) => {
-    if (payload && cost < least) [best, least] = [{ [TILE]: tile, [RESIDUAL]: payload }, cost];
+  const consider = (payload, cost, before) => {
+    if (payload && cost < least) [best, least] = [{ ...before, [RESIDUAL]: payload }, cost];
   };
   if (isBehind || isAlone) {
     const { payload, cost } = rule.choose(wanted, known, code, tables);
-    consider(payload, bits + cost, parts[TILE]);
+    consider(payload, bits + cost, parts);
   }
   if (isAlone) {
     const { payload, cost } = rule.choose(wanted, null, code, tables);
-    consider(payload, cost, new Uint8Array());
+    consider(payload, cost, { [TILE]: new Uint8Array() });
   }
   return best;
 }

@@ -63,6 +63,22 @@ function once(promises, key, make) {
   return promises.get(key);
 }
 
+/**
+ * Return the place of each of `count` latent channels by its frequency: low ones come first.
+ *
+ * Each axis of colour has its channels by frequency; there are about three of luma for one of each
+ * chroma axis, and so do they take turns.
+ */
+function frequencyRanks(count) {
+  const luma = Math.min(Math.floor((count * 5) / 8), 256);
+  const counts = [luma, Math.ceil((count - luma) / 2), Math.floor((count - luma) / 2)];
+  const shares = counts.flatMap((of) => Array.from({ length: of }, (_, i) => i / of));
+  const ranks = new Uint16Array(count);
+  const order = shares.map((_, channel) => channel).sort((a, b) => shares[a] - shares[b] || a - b);
+  order.forEach((channel, rank) => (ranks[channel] = rank));
+  return ranks;
+}
+
 /** One shipped set of networks. Every method takes one image or tile, and the level of quality. */
 export class Model {
   static async open(ort, read, folder) {
@@ -79,6 +95,7 @@ export class Model {
     this.firstCoded = entropy.first_coded.data[0]; // lower table indexes: the symbol is 0, uncoded
     this.hyperLatents = entropy.index_z.shape[1]; // Z
     this.latents = entropy.offset_y.shape[1]; // M
+    this.frequencyRanks = frequencyRanks(this.latents);
   }
 
   /** Return the table index of each hyper-latent channel, (Z,). */
