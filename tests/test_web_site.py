@@ -15,7 +15,6 @@ from npeg.errors import InputError
 from npeg.web import RUNTIME_FILES, has_runtime
 from npeg.web.build import build
 
-
 LAYERED = Path(__file__).with_name("golden") / "coffee-layers-256x384-q75-model8.npeg"
 SHARE = 0.12  # of it, which come at once
 REST = threading.Event()  # once the rest may come

@@ -2,7 +2,7 @@
 
     python results/browser-2026-11/large.py
 
-Needs `make runtime`, Chromium and its driver, and Linux. The photograph is scikit-image's,
+Needs `make runtime`, Chromium and its driver, and Linux. The photographs are scikit-image's,
 repeated; the file is kept in build/ for the next time. Memory is the resident peak of the largest
 process, which is that of the tab, its worker included.
 """
@@ -13,8 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from measure import open_page, processes
-from skimage import data
+from measure import open_page, photographs, processes
 
 import npeg
 from npeg.web.build import build
@@ -37,7 +36,7 @@ const done = arguments[0];
 def made() -> bytes:
     """Return the file of 6000x4000 pixels."""
     if not FILE.exists():
-        pixels = np.tile(data.astronaut(), (8, 12, 1))[:4000, :6000]
+        pixels = np.tile(photographs(), (4, 6, 1))[:4000, :6000]
         FILE.parent.mkdir(exist_ok=True)
         FILE.write_bytes(npeg.encode(np.ascontiguousarray(pixels), 75, effort=0))
     return FILE.read_bytes()
