@@ -234,7 +234,7 @@ def draw_latents(photo: Pixels) -> Numbers:
     header, (parts,) = container.read_tiles(file)
     model = networks.load(header.model_id)
     shape = next(tiles.tiles_of(header)).latent_shape()
-    z_hat, symbols, indexes = latents.read(model, parts[container.TILE], shape, level)
+    z_hat, symbols, indexes = latents.read(model, parts, shape, level)
     coded = indexes >= model.first_coded
     used = (symbols != 0).sum(0)
     told = indexes.astype(float).sum(0)

@@ -3,9 +3,10 @@
     python results/progressive.py photo.png results/progressive.jpg > results/progressive.tsv
 
 The three files have about equal sizes: JPEG's and JPEG XL's quality is the one whose file is
-nearest to npeg's. Each is cut after 10, 25 and 50 % of its bytes and decoded by its own decoder, told that
-the file may be cut: Pillow with LOAD_TRUNCATED_IMAGES, djxl with --allow_partial_files, npeg with
-partial=True. `-` in the table and a grey picture: that decoder gives none. Needs cjxl and djxl.
+nearest to npeg's. Each is cut after 10, 25 and 50 % of its bytes and decoded by its own decoder,
+told that the file may be cut: Pillow with LOAD_TRUNCATED_IMAGES, djxl with --allow_partial_files,
+npeg with partial=True. `-` in the table and a grey picture: that decoder gives none.
+Needs cjxl and djxl.
 """
 
 import io

@@ -6,6 +6,7 @@ Anything else is printed with the file's bytes in hex: keep it as a test in test
 """
 
 import argparse
+import io
 import random
 import resource
 import time
@@ -13,8 +14,9 @@ import traceback
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 
-from npeg import codec, container, icc, metadata_sections, sections
+from npeg import codec, container, icc, latents, metadata_sections, regions, sections, thumbnails
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import NpegError
 
@@ -25,6 +27,7 @@ def seeds() -> list[bytes]:
     colour = rng.integers(0, 256, (40, 70, 3), dtype=np.uint8)
     smooth = np.linspace(0, 255, 130 * 100).reshape(130, 100).astype(np.uint8)
     return [
+        *in_layers(np.dstack([colour, smooth[: len(colour), : colour.shape[1]]])),
         codec.encode_pixels(colour, 30),
         codec.encode_pixels(colour, 200),
         codec.encode_pixels(smooth, 100, EncoderOptions(tile_size=64)),
@@ -36,6 +39,18 @@ def seeds() -> list[bytes]:
         codec.encode_pixels(colour // 64, 200, EncoderOptions(lossless=True)),
         metadata_sections.insert(codec.encode_pixels(colour, 30), everything(), 20),
     ]
+
+
+def in_layers(pixels: NDArray[np.uint8]) -> list[bytes]:
+    """Return files of one tile and of two, with alpha or a residual, whose latents are layers."""
+    before, latents.LAYERED = latents.LAYERED, 0
+    try:
+        return [
+            codec.encode_pixels(pixels, 100),
+            codec.encode_pixels(pixels[..., :3] // 3 + 70, 196, EncoderOptions(tile_size=64)),
+        ]
+    finally:
+        latents.LAYERED = before
 
 
 def everything() -> bytes:
@@ -69,7 +84,11 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         fields["neutral"] = fields["channels"] == 3 and rng.random() < 0.5
     changed = container.Header(**fields)
     payloads = [
-        {kind: mutate_payload(payload, rng) for kind, payload in rng.choice(tiles).items()}
+        {
+            kind: mutate_payload(payload, rng)
+            for kind, payload in rng.choice(tiles).items()
+            if rng.random() < 0.97
+        }
         for _ in range(changed.tiles)
     ]
     mutated = b"".join(
@@ -96,11 +115,17 @@ def mutate_payload(payload: bytes, rng: random.Random) -> bytes:
     return bytes(damaged)
 
 
-def looked_at(data: bytes, rng: random.Random) -> None:
-    """Decode a part of the file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        codec.decode_pixels(data[: rng.randint(0, len(data))], partial=True)
+def look_at_parts(data: bytes, rng: random.Random) -> None:
+    """Decode a small picture, a pixel, or what is in front of a cut."""
+    kind = rng.randrange(3)
+    if kind == 0:
+        thumbnails.decode(io.BytesIO(data), rng.choice(thumbnails.FACTORS))
+    elif kind == 1:
+        regions.decode(io.BytesIO(data), (0, 0, 1, 1))
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            codec.decode_pixels(data[: rng.randint(0, len(data))], partial=True)
 
 
 def main() -> None:
@@ -117,8 +142,10 @@ def main() -> None:
         started = time.monotonic()
         try:
             metadata_sections.read(data)
-            codec.decode_pixels(data)
-            looked_at(data, rng)
+            if rng.random() < 0.6:
+                codec.decode_pixels(data)
+            else:
+                look_at_parts(data, rng)
             images += 1
         except NpegError:
             refusals += 1

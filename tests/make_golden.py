@@ -5,6 +5,7 @@
 Once, when a model is added: golden files of a model that is there already are left as they are.
 """
 
+import io
 import re
 import textwrap
 from dataclasses import replace
@@ -20,7 +21,7 @@ from npeg import codec, container, latents, networks, tiles
 from npeg.arrays import Pixels
 from npeg.container import LEVELS
 from npeg.encoder_rule import TUNES, EncoderOptions
-from npeg.sections import TILE
+from npeg.sections import TILE, read_head
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -105,6 +106,30 @@ def example(file: bytes) -> str:
     )
 
 
+def example_of_layers(name: str) -> str:
+    """Return the text on a golden file in layers: the head of each section and what it says."""
+    file = (GOLDEN / name).read_bytes()
+    header, stream = container.read_header(file), io.BytesIO(file)
+    at, rows = stream.seek(container.HEADER_SIZE), []
+    while at < len(file):
+        head = read_head(stream, header.tiles > 1)
+        shown = file[at : stream.tell()].hex(" ")
+        last = ", the last one" if head.last else ""
+        told = f"`{head.kind.decode()}` of tile {head.tile}: {head.length} bytes{last}"
+        rows.append(f"| {at} | `{shown}` | {told} |")
+        at = stream.seek(head.length, 1)
+    return "\n".join(
+        [
+            f"\n`tests/golden/{name}`, {header.width} x {header.height} pixels in tiles of"
+            f" {header.tile_size},\nhas two tiles. The payloads of the first come in layers, those"
+            " of the second would be too small:\n",
+            "| offset | head | section |\n|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 def channels(symbols: NDArray[np.float32]) -> str:
     """Return which symbols (C, 1, 1) are not 0, in words."""
     (found,) = symbols[:, 0, 0].nonzero()
@@ -126,11 +151,12 @@ def main() -> None:
     (GOLDEN / "sha256.txt").write_text(listed)
     spec = (ROOT / "SPEC.md").read_text()
     small = codec.encode_pixels(np.ascontiguousarray(photograph[200:208, 300:308]), 60)
+    layers = example_of_layers(f"coffee-layers-256x384-q75-model{networks.DEFAULT_MODEL}.npeg")
     heading = "## 12. Example\n\n"
     before, _, after = spec.partition(heading)
     rest = re.search(r"^## ", after, re.M)
     tail = after[rest.start() :] if rest else ""
-    (ROOT / "SPEC.md").write_text(before + heading + example(small) + tail)
+    (ROOT / "SPEC.md").write_text(before + heading + example(small) + layers + tail)
 
 
 if __name__ == "__main__":
