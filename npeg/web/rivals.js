@@ -59,7 +59,7 @@ export async function pixelsOf(file) {
   });
   const { width, height } = bitmap;
   try {
-    const context = new OffscreenCanvas(width, height).getContext("2d");
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
     if (!holds(context, width, height)) throw new RangeError("the canvas stays empty");
     context.drawImage(bitmap, 0, 0);
     return context.getImageData(0, 0, width, height);
