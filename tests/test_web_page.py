@@ -181,6 +181,21 @@ def test_ctrl_c_ends_the_server(tmp_path, photo_npeg):
         assert "Traceback" not in process.stderr.read()
 
 
+def test_the_demo_opens_the_page_with_its_pictures_and_its_comparison(tmp_path, monkeypatch):
+    from npeg import demo
+
+    shown = []
+    monkeypatch.setattr("npeg.web.server.run", lambda *args: shown.append(args))
+    pictures, page = [tmp_path / "a.png", tmp_path / "a.npeg"], tmp_path / "compare.html"
+    assert demo.show(pictures, page, 0) == 0
+    ((found, port, ready, reports),) = shown
+    assert (found, port, reports) == (pictures, 0, [page])
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    ready("http://127.0.0.1:1/")
+    assert opened == ["http://127.0.0.1:1/"]
+
+
 def test_every_file_of_the_site_is_there():
     found = site()
     assert {"index.html", "page.js", "viewer.js", "page.css", "worker.js"} <= set(found)
