@@ -5,7 +5,7 @@ Importing it costs a few milliseconds: NumPy and ONNX Runtime are imported when 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import NpegError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
     from PIL.Image import Image
 
     from .container import Info
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def encode(
-    image: Image | NDArray[np.uint8] | Source,
+    image: Image | NDArray[Any] | Source,
     quality: float = 75,
     *,
     bpp: float | None = None,
@@ -58,11 +58,11 @@ def encode(
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
 
     Args:
-        image: uint8 pixels (H, W, 3), or grey ones (H, W) or (H, W, 1), or with alpha, (H, W, 4) or
-            (H, W, 2), of any memory layout; a Pillow image of 8 bits a sample; or an image file: a
-            path, a file object, or a buffer of its bytes.  What is no array is turned upright as
-            its EXIF says; RGB stays in its colour space and the file gets the ICC profile, other
-            colours are converted to sRGB.
+        image: pixels (H, W, 3), or grey ones (H, W) or (H, W, 1), or with alpha, (H, W, 4) or
+            (H, W, 2), uint8, uint16 or floats from 0 to 1, of any memory layout; a Pillow image; or
+            an image file: a path, a file object, or a buffer of its bytes.  What is no array is
+            turned upright as its EXIF says; RGB stays in its colour space and the file gets the ICC
+            profile, other colours are converted to sRGB.
         quality: 0 (smallest file) to 100 (best image), in steps of 0.5.
         bpp: instead of quality: at most this many bits of the whole file a pixel.
         size: instead of quality: at most this many bytes.
@@ -107,8 +107,9 @@ def decode(
     region: tuple[int, int, int, int] | None = None,
     scale: float = 1,
     partial: bool = False,
+    dtype: DTypeLike = "uint8",
     max_pixels: int | None = None,
-) -> NDArray[np.uint8]:
+) -> NDArray[Any]:
     """Decode a .npeg file, a region of its image, a small picture, or what has arrived of it.
 
     Args:
@@ -119,11 +120,13 @@ def decode(
             bytes of the file and by a matrix in place of the synthesis.
         partial: whether the file may be cut. What has not arrived is guessed from what has, or is
             grey; alpha that has not is opaque.
+        dtype: "uint8", "uint16" or "float32" from 0 to 1.  The last two have what the file says
+            beyond 8 bits; a file of 8 bits lossless says nothing beyond, one of the networks does.
         max_pixels: refuse more pixels than these, of what is returned; by default
             NPEG_MAX_PIXELS of the environment, else 178956970.
 
     Returns:
-        uint8 pixels, C-contiguous, RGB (H, W, 3) or grey (H, W), with alpha (H, W, 4) or (H, W, 2)
+        Pixels, C-contiguous, RGB (H, W, 3) or grey (H, W), with alpha (H, W, 4) or (H, W, 2)
         where something is transparent.  RGB is sRGB unless
         `npeg.metadata` has an ICC profile for it.
 
@@ -136,7 +139,7 @@ def decode(
     from . import encoding, limits
 
     with limits.at_most(max_pixels):
-        return encoding.decode(data, region, scale, partial)
+        return encoding.decode(data, region, scale, partial, dtype)
 
 
 def thumbnail(

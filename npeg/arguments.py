@@ -39,6 +39,7 @@ EXAMPLES = {
   npeg decode photo.npeg                   photo.png
   npeg decode photo.npeg photo.jpg
   npeg decode large.npeg --crop 4000,2000,512,512
+  npeg decode photo.npeg --depth 16        a PNG file of 16 bits a sample
   npeg decode archive/ -o pictures/ -j 2
   npeg decode - < photo.npeg > photo.png
 """,
@@ -125,6 +126,8 @@ def add_decode(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, text, "; after one file also its output.png")
     text = "decode a rectangle of these pixels alone, from those tiles that it needs"
     parser.add_argument("--crop", type=_rectangle, metavar="X,Y,W,H", help=text)
+    text = "bits a sample of the output (default: 16 of a deeper source, into PNG, TIFF and PPM)"
+    parser.add_argument("--depth", type=int, choices=(8, 16), help=text)
     text = "a small picture, from the first bytes of the file: 1/4, 1/8 or 1/16 of its size"
     parser.add_argument("--scale", type=_scale, metavar="1/N", help=text)
     text = "of a file that is cut, show what has arrived"

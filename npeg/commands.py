@@ -6,7 +6,6 @@ Heavy modules are imported where they are used, so that `npeg --help` answers at
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import re
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .arrays import Pixels
-    from .encoder_rule import EncoderOptions
 
 NPEG = (".npeg",)
 UNREAD = (".heic", ".heif", ".jxl")  # names of pictures all the same
@@ -209,9 +207,9 @@ def _encoded(args: argparse.Namespace, image: Image | BinaryIO) -> bytes:
     with bars.of_image(args, args.ssimulacra2 is not None or any(target.values())):
         if args.ssimulacra2 is not None:
             from .encoder_rule import EncoderOptions
+            from .scores import quality_of
 
-            options = EncoderOptions(effort, tune)
-            quality = _quality_of_score(image, args.ssimulacra2, options)
+            quality = quality_of(image, args.ssimulacra2, EncoderOptions(effort, tune))
         more = {"codec": args.codec, "strip": args.strip, "background": args.background}
         more |= {"lossless": args.lossless}
         if args.alpha_quality is not None:
@@ -233,7 +231,7 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     from . import transparency
 
     image_format = image_files.image_format(job.output)
-    record, pixels, found = reading.read(args, job)
+    record, pixels, found = reading.read(args, job, image_format)
     if args.background is not None:
         pixels = transparency.flatten(pixels, args.background)
     if args.enhance:
@@ -250,29 +248,6 @@ def _enhanced(pixels: Pixels, args: argparse.Namespace) -> Pixels:
 
     colours, alpha = transparency.split(pixels)
     return transparency.join(enhance(colours, args.enhance, args.strength), alpha)
-
-
-def _quality_of_score(image: Image | BinaryIO, score: float, options: EncoderOptions) -> float:
-    """Return the quality of the smallest file of at least this SSIMULACRA2 score.
-
-    Raises:
-        InputError: no quality reaches it, or the packages that measure it are missing.
-    """
-    import numpy as np
-
-    from . import targets
-    from .pixels import to_pixels
-
-    if any(importlib.util.find_spec(name) is None for name in ("scipy", "ssimulacra2")):
-        raise InputError('--ssimulacra2 needs scipy and ssimulacra2: pip install "npeg[bench]"')
-    from .bench.metrics import ssimulacra2
-
-    def measure(*images: Pixels) -> float:
-        rgb = [np.stack([i] * 3, axis=2) if i.ndim == 2 else i for i in images]
-        return ssimulacra2.score(rgb[0], rgb[1])
-
-    scale = targets.Scale(measure, "ssimulacra2", "", start=-10, slope=0.5, hope=20)
-    return targets.level_for(to_pixels(image), score, scale, options) / 2
 
 
 def _write(job: Job, data: bytes, args: argparse.Namespace) -> None:
@@ -298,6 +273,8 @@ def _decode(args: argparse.Namespace) -> int:
         find_method(args.enhance).strength(args.strength)
     elif args.strength is not None:
         raise InputError("found --strength without --enhance, whose strength it is")
+    if args.enhance and args.depth == 16:
+        raise InputError("found --depth 16 with --enhance, which works on 8 bits")
     pictures = image_files.PICTURES
     kind = Kind(NPEG, ".png", records.job_text, outputs=pictures, refused=NPEG, known=pictures)
     return _run(_decode_file, kind, args)

@@ -37,7 +37,7 @@ TILE_UNIT = 64  # the hyper-latents' stride, in pixels
 MAX_TILE_UNITS = 32  # tiles of at most 2048x2048 pixels bound what one payload can ask for
 MAX_SIDE = (1 << 24) - 1
 MAX_PIXELS = 1 << 32  # of the format; `limits` has what a decoder takes by default
-BIT_DEPTHS = {0: 8}
+DEPTHS = range(8, 17)  # bits that a sample of the source may have; the code is what is above 8
 LAYOUTS = {  # code -> channels of colour, whether these are equal everywhere, whether alpha is
     0: (1, False, False),
     1: (3, False, False),
@@ -80,6 +80,11 @@ class Header:
         return 1 if self.neutral else self.channels
 
     @property
+    def deep(self) -> bool:
+        """Whether samples have more than 8 bits."""
+        return self.bit_depth > DEPTHS[0]
+
+    @property
     def quality(self) -> float:
         """The user's quality, 0..100."""
         return self.level / 2
@@ -92,7 +97,7 @@ class Header:
     @property
     def most_bytes(self) -> int:
         """What the payloads of all tiles may have: twice the bytes of the pixels."""
-        return 2 * self.width * self.height * (self.channels + self.alpha)
+        return 2 * self.width * self.height * (self.channels + self.alpha) * (1 + self.deep)
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def pack_header(header: Header) -> bytes:
     """Return the HEADER_SIZE bytes of a header."""
     codes = {channels: code for code, channels in LAYOUTS.items()}
     layout = codes[header.channels, header.neutral, header.alpha]
-    depth = {v: k for k, v in BIT_DEPTHS.items()}[header.bit_depth]
+    depth = DEPTHS.index(header.bit_depth)
     fields = _FIELDS.pack(
         MAGIC,
         header.version,
@@ -178,7 +183,7 @@ def read_header(data: bytes) -> Header:
         raise FormatError(f"header is damaged: CRC-32 {zlib.crc32(fields):08x}, written {crc:08x}")
     if level >= LEVELS:
         raise FormatError(f"quality byte is {level}, at most {LEVELS - 1} is defined")
-    if layout & 15 not in LAYOUTS or layout >> 4 not in BIT_DEPTHS or networks > LEVELS:
+    if layout & 15 not in LAYOUTS or layout >> 4 >= len(DEPTHS) or networks > LEVELS:
         raise FormatError(f"layout {layout:02x} and byte 15 {networks:02x} are not defined")
     if not (width and height and 1 <= units <= MAX_TILE_UNITS):
         raise FormatError(f"image of {width}x{height} pixels in tiles of {units * TILE_UNIT}")
@@ -190,7 +195,7 @@ def read_header(data: bytes) -> Header:
         width=width,
         height=height,
         channels=channels,
-        bit_depth=BIT_DEPTHS[layout >> 4],
+        bit_depth=DEPTHS[layout >> 4],
         tile_size=units * TILE_UNIT,
         version=version,
         neutral=neutral,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import container, dither, inputs, limits, metadata_sections, transparency
-from .arrays import Pixels
+from . import container, depth, dither, inputs, limits, metadata_sections, transparency
+from .arrays import Samples
 from .colour import to_srgb
 from .dither.container import Info as DitherInfo
 from .errors import InputError
@@ -49,17 +49,20 @@ def encode(
             others = (target.bpp, target.size, target.psnr)
             pixels = to_pixels(opened) if background is None else _flat(opened, background)
             return dither.encode(pixels, codec, target.quality, others)
-        pixels, found_metadata = to_picture(opened, metadata, strip, turn)
+        pixels, found_metadata, bits = to_picture(opened, metadata, strip, turn)
+    if pixels.dtype == np.uint16:
+        options = replace(options, bit_depth=bits)
     if background is not None:
         pixels = transparency.flatten(pixels, background)
     return _encode(pixels, target, options, metadata_sections.pack(found_metadata))
 
 
-def _flat(image: object, background: str) -> Pixels:
+def _flat(image: object, background: str) -> Samples:
     """Return the sRGB pixels of an image in front of a colour."""
     from .pixels import to_picture, to_pixels
 
-    pixels, metadata = to_picture(image)
+    pixels, metadata, _ = to_picture(image)
+    pixels = depth.as_type(pixels, np.uint8)
     if transparency.split(pixels)[1] is None:
         return to_pixels(image)
     pixels = transparency.flatten(pixels, background)
@@ -67,32 +70,38 @@ def _flat(image: object, background: str) -> Pixels:
 
 
 def decode(
-    source: object, region: Region | None = None, scale: float = 1, partial: bool = False
-) -> Pixels:
+    source: object,
+    region: Region | None = None,
+    scale: float = 1,
+    partial: bool = False,
+    dtype: object = "uint8",
+) -> Samples:
     """Decode a file, a region of it, it small, or what has arrived of it; see `npeg.decode`."""
     from . import codec, regions, thumbnails
     from .sessions import give_memory_back
 
+    wanted = depth.checked_dtype(dtype)
+    deep = wanted != np.uint8
     factor = thumbnails.factor_of(scale)
     if (region is not None) + (factor > 1) + bool(partial) > 1:
         raise InputError("found several of region, scale and partial, expected one")
     if factor > 1:
         with inputs.opened(source) as file:
-            pixels = thumbnails.decode(file, factor)
+            pixels: Samples = thumbnails.decode(file, factor)
     elif region is not None:
         with inputs.opened(source) as file:
-            pixels = regions.decode(file, region)
+            pixels = regions.decode(file, region, deep)
     else:
         data = inputs.npeg_file(source)
         header = inputs.read_header(data)
         limits.check(header.width, header.height)
         is_dither = dither.is_file(data)
-        pixels = dither.decode(data) if is_dither else codec.decode_pixels(data, partial)
+        pixels = dither.decode(data) if is_dither else codec.decode_pixels(data, deep, partial)
     give_memory_back(pixels.shape[0] * pixels.shape[1])
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(depth.as_type(pixels, wanted))
 
 
-def thumbnail(source: object, size: int | tuple[int, int]) -> Pixels:
+def thumbnail(source: object, size: int | tuple[int, int]) -> Samples:
     """Return a small picture of a file; see `npeg.thumbnail`."""
     from . import thumbnails
 
@@ -125,7 +134,7 @@ def metadata(source: object) -> Metadata:
     return metadata_sections.read(data)
 
 
-def _encode(pixels: Pixels, target: Target, options: EncoderOptions, sections: bytes) -> bytes:
+def _encode(pixels: Samples, target: Target, options: EncoderOptions, sections: bytes) -> bytes:
     """Encode pixels and put sections before them; targets count the whole file."""
     from . import targets
     from .sessions import give_memory_back

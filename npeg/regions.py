@@ -1,6 +1,6 @@
 """A rectangle of a .npeg file's image, from the tiles that have a say in it and no others.
 
-Enters: a file object that can be read from any place. Leaves: uint8 pixels as `codec` returns them.
+Enters: a file object that can be read from any place. Leaves: pixels as `codec` returns them.
 What is skipped is not verified: the lengths of sections lead from tile to tile.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import container, decoder, dither, inputs, limits, tiles
-from .arrays import Pixels
+from .arrays import Samples
 from .container import HEADER_SIZE, Header
 from .errors import InputError
 from .sections import (
@@ -35,12 +35,13 @@ LATENTS = {HYPER, LOW, MIDDLE, TILE}  # sections that say something of a tile's 
 Region = tuple[int, int, int, int]
 
 
-def decode(file: Any, region: Region) -> Pixels:
+def decode(file: Any, region: Region, deep: bool = False) -> Samples:
     """Decode a rectangle of an image; it equals that of the whole image.
 
     Args:
         file: a file object at the beginning of a .npeg file.
         region: left, top, width and height in pixels, inside the image.
+        deep: whether uint16 samples are wanted; those of dither files are uint8 all the same.
 
     Raises:
         FormatError: what is read is not valid.
@@ -52,7 +53,7 @@ def decode(file: Any, region: Region) -> Pixels:
     window = inside(region, header.width, header.height)
     limits.check(window.right - window.left, window.bottom - window.top)
     if isinstance(header, Header):
-        return _decode(file, window, header)
+        return _decode(file, window, header, deep)
     whole = dither.decode(head + inputs.rest(file, header))
     return np.ascontiguousarray(whole[window.pixels])
 
@@ -76,7 +77,7 @@ def inside(region: object, width: int, height: int) -> Tile:
     return Tile(top, top + down, left, left + across)
 
 
-def _decode(file: Any, window: Tile, header: Header) -> Pixels:
+def _decode(file: Any, window: Tile, header: Header, deep: bool) -> Samples:
     """Return the pixels of a window; `file` is behind the header."""
     wanted = tiles.meeting(window, header)
     near = tiles.reaching(wanted, header)
@@ -85,14 +86,14 @@ def _decode(file: Any, window: Tile, header: Header) -> Pixels:
     places = tiles.tiles_of(header)
     place = {number: tile for number, tile in enumerate(places) if number in near}
     decoded = {number: decoder.read(parts[number], place[number], header) for number in wanted}
-    synthesis = tiles.Synthesis(header)
+    synthesis = tiles.Synthesis(header, fine=deep or header.deep)
     needed = {number for number in wanted if decoded[number].y_hat is not None}
     for number in tiles.reaching(needed, header) if needed else ():
         known = decoded.get(number)
         part = parts[number]
         y_hat = known.y_hat if known else decoder.read_latents(part, place[number], header)
         synthesis.known[number] = y_hat
-    found = decoder.empty(window, header)
+    found = decoder.empty(window, header, deep)
     for number, tile in decoded.items():
         known_pixels = partial(synthesis.pixels, number)
         decoder.paste(found, window, place[number], tile, known_pixels, header)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from . import decoder, dither, inputs, limits, networks, residual
-from .arrays import Pixels
+from . import decoder, depth, dither, inputs, limits, networks, residual
+from .arrays import Pixels, Samples
 from .container import HEADER_SIZE, Header
 from .errors import FormatError, InputError
 from .sections import (
@@ -152,19 +152,23 @@ def _small(parts: Parts, place: Tile, header: Header, factor: int) -> tuple[Pixe
     """Return the colours (h, w, C), C = 1 or 3, and the alpha (h, w, 1) of a tile."""
     sides = place.bottom - place.top, place.right - place.left
     tile = decoder.read_arrived(parts, place, header)
-    alpha = None if tile.alpha is None else _averaged(tile.alpha[..., None], factor)
+    alpha = None if tile.alpha is None else _averaged(_in_eight_bits(tile.alpha[..., None]), factor)
     if tile.planes is not None:
-        return _averaged(tile.planes, factor), alpha
+        return _averaged(_in_eight_bits(tile.planes), factor), alpha
     if tile.y_hat is None:
         planes = np.empty((*sides, header.planes), np.uint8)
         if tile.residual is not None:
-            planes = residual.add(planes, tile.residual)
+            planes = depth.rounded(residual.add(planes, tile.residual))
         return _averaged(planes, factor), alpha
     model = networks.load(header.model_id)
     quarter = model.preview(tile.y_hat, header.networks_level)
     height, width = (-(-side // QUARTER) for side in sides)
     planes = decoder.from_networks(quarter[:height, :width], header)
     return _averaged(planes, factor // QUARTER), alpha
+
+
+def _in_eight_bits(samples: Samples) -> Pixels:
+    return depth.as_type(samples, np.uint8)
 
 
 def _averaged(planes: Pixels, factor: int) -> Pixels:

@@ -102,7 +102,7 @@ def test_exact_tiles_are_chosen_where_they_are_smaller(photo: Pixels) -> None:
     for effort in (0, 1):
         options = EncoderOptions(effort, tile_size=64)
         data, known = codec.encode_with_reconstruction(mixed, 150, options)
-        assert [s.type for s in npeg.info(data).sections] == ["E", "T"]
+        assert sorted(s.type for s in npeg.info(data).sections) == ["E", "T"]
         pixels = codec.decode_pixels(data)
         assert (pixels[:, :64] == 255).all()
         assert abs(pixels.astype(int) - known).max() <= 1

@@ -226,7 +226,7 @@ def test_a_withdrawn_model_is_refused_by_name(model_id: int) -> None:
     ("pixels", "level", "message"),
     [
         (np.zeros((4, 4, 5), np.uint8), 100, r"uint8 \(4, 4, 5\)"),
-        (np.zeros((4, 4, 3), np.uint16), 100, "uint16"),
+        (np.zeros((4, 4, 3), np.uint32), 100, "uint32"),
         (np.zeros((0, 4, 3), np.uint8), 100, r"\(0, 4, 3\)"),
         (np.zeros((4, 4, 3), np.uint8), 201, "quality is 100.5, expected 0 to 100"),
         (np.zeros((4, 4, 3), np.uint8), -1, "quality is -0.5"),

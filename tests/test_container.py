@@ -57,7 +57,7 @@ def test_the_header_is_these_bytes() -> None:
         (4, 2, "NPEG version 2, this decoder reads version 1"),
         (6, 201, "quality byte is 201, at most 200 is defined"),
         (7, 6, "layout 06"),
-        (7, 0x11, "layout 11"),
+        (7, 0x91, "layout 91"),
         (15, 202, "byte 15 ca"),
         (14, 0, "in tiles of 0"),
         (14, 33, "in tiles of 2112"),

@@ -256,7 +256,7 @@ def test_training_corrects_latents_as_the_encoder_does(
     other = np.abs(found - tile.y_hat) > 0.5  # a symbol more or less
     other &= np.abs(tile.symbols) < 14  # larger ones share tokens
     assert other.mean() < 0.02 * moved
-    coded = len(latents.code(exported, tile, level))
+    coded = sum(map(len, latents.code(exported, tile, level).values()))
     assert float(bits) / 8 == pytest.approx(coded, rel=0.02, abs=20)
 
 

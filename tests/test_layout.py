@@ -16,6 +16,7 @@ ORDER = [
         "arrays",
         "weights",
         "container",
+        "depth",
         "adaptive",
         "planes",
         "exact",

@@ -115,7 +115,7 @@ def test_decoding_puts_metadata_back(image_format):
     assert image.info["xmp"] == UPRIGHT_XMP
     if image_format in ("JPEG", "PNG"):
         assert image.info["exif"].removeprefix(b"Exif\0\0") == EVERYTHING.exif
-    _, again = to_picture(image)
+    _, again, _ = to_picture(image)
     assert (again.icc_profile, again.xmp) == (P3, UPRIGHT_XMP)
 
 
@@ -266,7 +266,7 @@ GAMMA = (b"gAMA", struct.pack(">I", 45455))
 def test_wide_colours_stay_and_the_profile_travels_with_them():
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).save(buffer, "PNG", icc_profile=P3)
-    pixels, metadata = to_picture(Image.open(buffer))
+    pixels, metadata, _ = to_picture(Image.open(buffer))
     np.testing.assert_array_equal(pixels, PIXELS)
     assert metadata.icc_profile == P3
     assert len(metadata_sections.pack(metadata)) < 450
@@ -282,7 +282,7 @@ def test_wide_colours_stay_and_the_profile_travels_with_them():
     ],
 )
 def test_srgb_however_it_is_stated_costs_no_section(chunks):
-    pixels, metadata = to_picture(png_with(*chunks))
+    pixels, metadata, _ = to_picture(png_with(*chunks))
     np.testing.assert_array_equal(pixels, PIXELS)
     assert metadata_sections.pack(metadata) == b""
 
@@ -296,13 +296,13 @@ def test_an_srgb_profile_costs_no_section():
 
 @pytest.mark.parametrize("chunks", [[(b"cICP", bytes([12, 13, 0, 1]))], [GAMMA, ADOBE]])
 def test_stated_primaries_become_a_profile(chunks):
-    pixels, metadata = to_picture(png_with(*chunks))
+    pixels, metadata, _ = to_picture(png_with(*chunks))
     np.testing.assert_array_equal(pixels, PIXELS)
     assert b"acsp" in metadata.icc_profile
 
 
 def test_a_lone_gamma_is_converted():
-    pixels, metadata = to_picture(png_with((b"gAMA", struct.pack(">I", 100000))))
+    pixels, metadata, _ = to_picture(png_with((b"gAMA", struct.pack(">I", 100000))))
     linear = PIXELS / 255
     curved = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     assert np.abs(pixels - 255 * curved).max() <= 2

@@ -33,8 +33,8 @@ async function digest(data) {
   for (const [i, tile] of tilesOf(header).entries()) {
     const parts = tiles[i];
     const size = [tile.bottom - tile.top, tile.right - tile.left];
-    if (header.alpha) hash.update(transparency.decode(parts[ALPHA], size).data);
-    if (parts[EXACT]) hash.update(exact.decode(parts[EXACT], [...size, channels]).data);
+    if (header.alpha) hash.update(transparency.decode(parts[ALPHA], size, header.bitDepth > 8).data);
+    if (parts[EXACT]) hash.update(exact.decode(parts[EXACT], [...size, channels], header.bitDepth).data);
     if (!parts[TILE]?.length) continue;
     const model = await models.get(header.modelId);
     const level = header.networksLevel;

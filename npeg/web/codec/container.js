@@ -31,6 +31,7 @@ export const MAX_TILE_UNITS = 32; // tiles of at most 2048x2048 pixels bound wha
 export const MAX_PIXELS = 2 * 89_478_485; // what one file can ask for: as npeg/limits.py
 export const HEADER_SIZE = 20;
 
+const [LEAST_DEPTH, MOST_DEPTH] = [8, 16]; // bits a sample
 const MAGIC = "NPEG";
 const DITHER_MAGIC = "NPGD";
 /** Of each code: channels of colour, whether these are equal everywhere, whether alpha is there. */
@@ -75,7 +76,8 @@ export function readHeader(data) {
   if (level >= LEVELS) {
     throw new FormatError(`quality byte is ${level}, at most ${LEVELS - 1} is defined`);
   }
-  if (layout >= LAYOUTS.length || networks > LEVELS) {
+  const depth = LEAST_DEPTH + (layout >> 4);
+  if ((layout & 15) >= LAYOUTS.length || depth > MOST_DEPTH || networks > LEVELS) {
     const found = `layout ${hex(layout, 2)} and byte 15 ${hex(networks, 2)}`;
     throw new FormatError(`${found} are not defined`);
   }
@@ -83,7 +85,7 @@ export function readHeader(data) {
     throw new FormatError(`image of ${width}x${height} pixels in tiles of ${units * TILE_UNIT}`);
   }
   checkSize(width, height);
-  const [channels, neutral, alpha] = LAYOUTS[layout];
+  const [channels, neutral, alpha] = LAYOUTS[layout & 15];
   return {
     version: data[4],
     modelId: data[5],
@@ -94,7 +96,7 @@ export function readHeader(data) {
     channels,
     neutral,
     alpha,
-    bitDepth: 8,
+    bitDepth: depth,
     tileSize: units * TILE_UNIT,
   };
 }

@@ -1,8 +1,8 @@
 /**
  * Payloads of tiles to pixels; `encoder` faces it.
  *
- * Enters: the header of a file and what is in the sections of its tiles. Leaves: 8-bit pixels,
- * (H, W, 1) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
+ * Enters: the header of a file and what is in the sections of its tiles. Leaves: 8-bit pixels, also
+ * of deeper files, (H, W, 1) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
  *
  *     read, readArrived: what the sections of one tile say, all of them or some
  *         latents.read, dequantise: payloads to latents
@@ -43,8 +43,12 @@ const GREY = 128; // of what nothing is known of
 export async function read(models, parts, tile, header) {
   const size = [tile.bottom - tile.top, tile.right - tile.left];
   const channels = planesOf(header);
-  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size) : null;
-  if (EXACT in parts) return { planes: exact.decode(parts[EXACT], [...size, channels]), alpha };
+  const deep = header.bitDepth > 8;
+  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size, deep) : null;
+  if (EXACT in parts) {
+    const planes = exact.decode(parts[EXACT], [...size, channels], header.bitDepth);
+    return { planes: exact.inEightBits(planes, header.bitDepth), alpha };
+  }
   await models.get(header.modelId); // an unknown model is refused, whatever the payload
   const yHat = await readLatents(models, parts, tile, header);
   let behind = null;
@@ -77,7 +81,7 @@ export async function readArrived(models, parts, tile, header) {
     return read(models, parts, tile, header);
   }
   const yHat = await readLatents(models, parts, tile, header);
-  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size) : null;
+  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size, header.bitDepth > 8) : null;
   return yHat ? { yHat, alpha } : { planes: filled([...size, planesOf(header)], GREY), alpha };
 }
 
