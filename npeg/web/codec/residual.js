@@ -7,6 +7,7 @@
  * @typedef {{symbols: Int32Array[][], steps: number[], slopes: number[], alone: boolean}} Residual
  *   of each plane 64 bands of h * w blocks; the code of its step and by how many sixteenths of an
  *   octave it grows from a diagonal of bands to the next; whether the networks have no say
+ * @typedef {import("./residual_order.js").Place} Place
  */
 
 import { Decoder, MAX_STEPS } from "./entropy.js";
@@ -14,18 +15,21 @@ import { FormatError } from "./errors.js";
 import { bandsOf, DIAGONALS, Order, SIDE } from "./residual_order.js";
 
 const STEP_CODES = 96; // steps of 2^(code / 8), 1 to 3756
-const GREY = 128; // what pixels are a difference to where the networks have no say
-const SHIFT_TABLE = 36; // of the shifts: magnitudes of about 1
-const MOST_SHIFT = 8;
+export const GREY = 128; // what pixels are a difference to where the networks have no say
+export const SHIFT_TABLE = 36; // of the shifts: magnitudes of about 1
+export const MOST_SHIFT = 8;
 
 /** The orthonormal cosine transform of 8 samples, (frequency, sample). */
-const COSINES = Float64Array.from({ length: SIDE * SIDE }, (_, i) => {
+export const COSINES = Float64Array.from({ length: SIDE * SIDE }, (_, i) => {
   const [frequency, sample] = [Math.floor(i / SIDE), i % SIDE];
   const length = frequency ? 0.5 : Math.sqrt(1 / SIDE);
   return length * Math.cos((Math.PI * frequency * (2 * sample + 1)) / (2 * SIDE));
 });
 /** Luma and two colours, orthonormal, of R, G and B. */
-const [LUMA, RED_BLUE, GREEN] = [1 / Math.sqrt(3), 1 / Math.sqrt(2), 1 / Math.sqrt(6)];
+export const [LUMA, RED_BLUE, GREEN] = [1 / Math.sqrt(3), 1 / Math.sqrt(2), 1 / Math.sqrt(6)];
+
+/** Return what a symbol is worth of an orthonormal coefficient, in levels. */
+export const stepOf = (code) => 2 ** (code / 8);
 
 /**
  * Return the residual of a tile.
@@ -34,10 +38,11 @@ const [LUMA, RED_BLUE, GREEN] = [1 / Math.sqrt(3), 1 / Math.sqrt(2), 1 / Math.sq
  * @param {number[]} size [height, width] in pixels
  * @param {number} planes 1 or 3
  * @param {boolean} alone whether the networks have no say
+ * @param {(indexes: Uint8Array, symbols: Int32Array, place: Place) => void} watch is told of each group
  * @returns {Residual}
  * @throws {FormatError} the payload holds none
  */
-export function unpack(payload, tables, [height, width], planes, alone) {
+export function unpack(payload, tables, [height, width], planes, alone, watch = () => {}) {
   const { steps, slopes, extents } = readHead(payload, planes);
   const decoder = new Decoder(payload.subarray(2 * planes), tables);
   const shape = [Math.ceil(height / SIDE), Math.ceil(width / SIDE)];
@@ -54,9 +59,11 @@ export function unpack(payload, tables, [height, width], planes, alone) {
   let at = 0;
   const shifts = extents.map((extent) => coded.subarray(at, (at += extent)));
   let left = 2 * diagonals;
-  const symbols = new Order(shape, extents).run(shifts, (indexes) =>
-    decoder.decode(indexes, --left === 0)
-  );
+  const symbols = new Order(shape, extents).run(shifts, (indexes, place) => {
+    const found = decoder.decode(indexes, --left === 0);
+    watch(indexes, found, place);
+    return found;
+  });
   if (alone) symbols.forEach((bands) => sumRows(bands[0], shape[1]));
   return { symbols, steps, slopes, alone };
 }
@@ -78,7 +85,7 @@ function readHead(payload, planes) {
 }
 
 /** Return how many lanes a payload must have at least: they bound the time of decoding. */
-function fewestLanes(extents, blocks) {
+export function fewestLanes(extents, blocks) {
   let bands = 0;
   for (const extent of extents) {
     for (let d = 0; d < extent; d++) bands += bandsOf(d);
