@@ -1,6 +1,6 @@
 """A picture of 24 megapixels decoded in Chromium: time, and the most memory that its tab takes.
 
-    python results/browser-2026-11/large.py
+    python results/browser-2026-11/large_page.py
 
 Needs `make runtime`, Chromium and its driver, and Linux. The photographs are scikit-image's,
 repeated; the file is kept in build/ for the next time. Memory is the resident peak of the largest
