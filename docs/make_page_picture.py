@@ -36,7 +36,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         photo, coded = Path(folder, "coffee.png"), Path(folder, "coffee.npeg")
-        Image.fromarray(data.coffee()).save(photo)  # type: ignore[no-untyped-call]
+        Image.fromarray(data.coffee()).save(photo)
         coded.write_bytes(npeg.encode(photo, QUALITY))
         with Server([coded, photo]) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -22,7 +22,8 @@ from scipy.fft import dctn
 from skimage import data
 
 import npeg
-from npeg import codec, container, networks
+from npeg import container, latents, networks, tiles
+from npeg.arrays import Pixels
 from npeg.bench.report.plots import STYLE
 from npeg.dither import codec as dither_codec
 from npeg.dither import coder, context
@@ -36,14 +37,13 @@ GOAL = 0.0008  # the loss that its authors named
 SHOWN = (slice(40, 136), slice(230, 358))  # rows and columns of the coffee, for the planes
 PAPER, INK = (255, 255, 255), (30, 30, 30)
 
-Pixels = NDArray[np.uint8]
 Numbers = dict[str, str]
 
 
 def main() -> None:
     """Write all pictures and the numbers."""
     argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
-    photo = np.asarray(data.coffee())  # type: ignore[no-untyped-call]
+    photo = np.asarray(data.coffee())
     numbers: Numbers = {}
     numbers |= describe_coins()
     numbers |= draw_jpeg(photo)
@@ -231,10 +231,10 @@ def draw_latents(photo: Pixels) -> Numbers:
     """Draw where npeg spends its symbols, and where its hyper-latents say that it will."""
     level = 80
     file = npeg.encode(photo, level / 2)
-    header, payloads = container.read_tiles(file)
+    header, (parts,) = container.read_tiles(file)
     model = networks.load(header.model_id)
-    tile = next(codec.tiles_of(header))
-    z_hat, symbols, indexes = codec.read_symbols(model, payloads[0], tile, level)
+    shape = next(tiles.tiles_of(header)).latent_shape()
+    z_hat, symbols, indexes = latents.read(model, parts, shape, level)
     coded = indexes >= model.first_coded
     used = (symbols != 0).sum(0)
     told = indexes.astype(float).sum(0)

@@ -20,6 +20,8 @@ from .targets import Target
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
+    from .arrays import Pixels
+
 FORMAT = "NPEG"
 TARGETS = ("quality", "bpp", "size", "psnr")
 OPTIONS = ("effort", "tune", "lossless", "alpha_quality")
@@ -34,6 +36,7 @@ class NpegImageFile(ImageFile.ImageFile):
     format_description = "NPEG neural image"
     text: dict[str, str]
     _encoded = _exclusive_fp = False  # of an image without a file: one from a pickle
+    _factor = 1  # pixels of the file to one of the image, after `draft`
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -63,7 +66,7 @@ class NpegImageFile(ImageFile.ImageFile):
         """Decode the pixels on the first call; a bad file is refused before they get memory."""
         if self._encoded and self.fp is not None:
             try:
-                pixels = decode(self._read())
+                pixels = self._decoded()
             except NpegError as error:
                 raise OSError(str(error)) from error
             if self._exclusive_fp:
@@ -72,9 +75,34 @@ class NpegImageFile(ImageFile.ImageFile):
             self.im = Image.fromarray(pixels).im
         return super().load()
 
+    def _decoded(self) -> Pixels:
+        assert self.fp is not None
+        if self._factor > 1:
+            return decode(self.fp, scale=1 / self._factor)
+        return decode(self._read(), partial=ImageFile.LOAD_TRUNCATED_IMAGES)
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Let `load` give a smaller picture that covers `size`, as that of JPEG does.
+
+        The mode stays. Returns it and the box of the image within the smaller one.
+        """
+        if not self._encoded or self.fp is None or size is None or self._factor > 1:
+            return None
+        from .thumbnails import factor_for  # which loads the networks' runtime
+
+        factor = factor_for(*self.size, size)
+        if factor == 1:
+            return None
+        width, height = self.size
+        self._factor = factor
+        self._size = -(-width // factor), -(-height // factor)
+        return self.mode, (0, 0, width / factor, height / factor)
+
     def crop(self, box: tuple[float, float, float, float] | None = None) -> Image.Image:
         """Return a rectangle; before the pixels are decoded, only what it needs is read of them."""
-        if self._encoded and self.fp is not None and box is not None:
+        if self._encoded and self.fp is not None and box is not None and self._factor == 1:
             left, top, right, bottom = (round(side) for side in box)
             if 0 <= left < right <= self.width and 0 <= top < bottom <= self.height:
                 try:

@@ -5,7 +5,7 @@ Importing it costs a few milliseconds: NumPy and ONNX Runtime are imported when 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import NpegError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
     from PIL.Image import Image
 
     from .container import Info
@@ -26,11 +26,20 @@ if TYPE_CHECKING:
     Source = str | os.PathLike[str] | IO[bytes] | Buffer
 
 __version__ = "0.1.0"
-__all__ = ["NpegError", "__version__", "decode", "encode", "info", "metadata", "register"]
+__all__ = [
+    "NpegError",
+    "__version__",
+    "decode",
+    "encode",
+    "info",
+    "metadata",
+    "register",
+    "thumbnail",
+]
 
 
 def encode(
-    image: Image | NDArray[np.uint8] | Source,
+    image: Image | NDArray[Any] | Source,
     quality: float = 75,
     *,
     bpp: float | None = None,
@@ -49,11 +58,11 @@ def encode(
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
 
     Args:
-        image: uint8 pixels (H, W, 3), or grey ones (H, W) or (H, W, 1), or with alpha, (H, W, 4) or
-            (H, W, 2), of any memory layout; a Pillow image of 8 bits a sample; or an image file: a
-            path, a file object, or a buffer of its bytes.  What is no array is turned upright as
-            its EXIF says; RGB stays in its colour space and the file gets the ICC profile, other
-            colours are converted to sRGB.
+        image: pixels (H, W, 3), or grey ones (H, W) or (H, W, 1), or with alpha, (H, W, 4) or
+            (H, W, 2), uint8, uint16 or floats from 0 to 1, of any memory layout; a Pillow image; or
+            an image file: a path, a file object, or a buffer of its bytes.  What is no array is
+            turned upright as its EXIF says; RGB stays in its colour space and the file gets the ICC
+            profile, other colours are converted to sRGB.
         quality: 0 (smallest file) to 100 (best image), in steps of 0.5.
         bpp: instead of quality: at most this many bits of the whole file a pixel.
         size: instead of quality: at most this many bytes.
@@ -96,29 +105,63 @@ def decode(
     data: Source,
     *,
     region: tuple[int, int, int, int] | None = None,
+    scale: float = 1,
+    partial: bool = False,
+    dtype: DTypeLike = "uint8",
     max_pixels: int | None = None,
-) -> NDArray[np.uint8]:
-    """Decode a .npeg file, or a region of its image.
+) -> NDArray[Any]:
+    """Decode a .npeg file, a region of its image, a small picture, or what has arrived of it.
 
     Args:
         data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
         region: left, top, width and height in pixels of a rectangle inside the image.  Of a path
             or a file object that can seek, only what it needs is read, and verified.
-        max_pixels: refuse more pixels than these, of the region where there is one; by default
+        scale: 1/4, 1/8 or 1/16 for an image of that size, its sides rounded up, from the first
+            bytes of the file and by a matrix in place of the synthesis.
+        partial: whether the file may be cut. What has not arrived is guessed from what has, or is
+            grey; alpha that has not is opaque.
+        dtype: "uint8", "uint16" or "float32" from 0 to 1.  The last two have what the file says
+            beyond 8 bits; a file of 8 bits lossless says nothing beyond, one of the networks does.
+        max_pixels: refuse more pixels than these, of what is returned; by default
             NPEG_MAX_PIXELS of the environment, else 178956970.
 
     Returns:
-        uint8 pixels, C-contiguous, RGB (H, W, 3) or grey (H, W), with alpha (H, W, 4) or (H, W, 2)
+        Pixels, C-contiguous, RGB (H, W, 3) or grey (H, W), with alpha (H, W, 4) or (H, W, 2)
         where something is transparent.  RGB is sRGB unless
         `npeg.metadata` has an ICC profile for it.
 
     Raises:
         NpegError: the bytes are not a valid file, or this version of npeg cannot read it.
+
+    Warns:
+        UserWarning: the file is cut, and may be.
     """
     from . import encoding, limits
 
     with limits.at_most(max_pixels):
-        return encoding.decode(data, region)
+        return encoding.decode(data, region, scale, partial, dtype)
+
+
+def thumbnail(
+    data: Source, size: int | tuple[int, int] = 256, *, max_pixels: int | None = None
+) -> NDArray[np.uint8]:
+    """Return a small picture of a .npeg file, from its first bytes where that is enough.
+
+    Args:
+        data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
+        size: the most pixels of the longer side, or the width and the height of a box.
+        max_pixels: as for `npeg.decode`.
+
+    Returns:
+        uint8 pixels, C-contiguous, with the channels that `npeg.decode` returns; not enlarged.
+
+    Raises:
+        NpegError: the bytes are not a valid file, or the size is none.
+    """
+    from . import encoding, limits
+
+    with limits.at_most(max_pixels):
+        return encoding.thumbnail(data, size)
 
 
 def info(data: Source) -> Info | DitherInfo:

@@ -16,6 +16,7 @@ from .limits import DEFAULT as MOST_BY_DEFAULT
 from .limits import MOST as MOST_PIXELS
 from .threads import MOST
 
+SCALES = {"1/4": 4, "1/8": 8, "1/16": 16}
 SIZE_UNITS = {
     **{"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9},
     **{"kib": 2**10, "mib": 2**20, "gib": 2**30},
@@ -38,6 +39,7 @@ EXAMPLES = {
   npeg decode photo.npeg                   photo.png
   npeg decode photo.npeg photo.jpg
   npeg decode large.npeg --crop 4000,2000,512,512
+  npeg decode photo.npeg --depth 16        a PNG file of 16 bits a sample
   npeg decode archive/ -o pictures/ -j 2
   npeg decode - < photo.npeg > photo.png
 """,
@@ -124,6 +126,12 @@ def add_decode(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, text, "; after one file also its output.png")
     text = "decode a rectangle of these pixels alone, from those tiles that it needs"
     parser.add_argument("--crop", type=_rectangle, metavar="X,Y,W,H", help=text)
+    text = "bits a sample of the output (default: 16 of a deeper source, into PNG, TIFF and PPM)"
+    parser.add_argument("--depth", type=int, choices=(8, 16), help=text)
+    text = "a small picture, from the first bytes of the file: 1/4, 1/8 or 1/16 of its size"
+    parser.add_argument("--scale", type=_scale, metavar="1/N", help=text)
+    text = "of a file that is cut, show what has arrived"
+    parser.add_argument("--allow-partial", action="store_true", help=text)
     _add_background(parser)
     _add_strip(parser)
     _add_switches(parser)
@@ -241,6 +249,12 @@ def _rectangle(text: str) -> tuple[int, ...]:
         expected = "expected X,Y,W,H in pixels, such as 0,0,512,512"
         raise argparse.ArgumentTypeError(f"found {text!r}, {expected}")
     return tuple(map(int, text.split(",")))
+
+
+def _scale(text: str) -> int:
+    if text not in SCALES:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected {', '.join(SCALES)}")
+    return SCALES[text]
 
 
 def _whole(text: str, most: int) -> int:

@@ -53,6 +53,21 @@ def settle(image: Image.Image, icc_profile: bytes, keep: bool) -> tuple[Image.Im
     return (converted.getchannel("G") if colours == "L" else converted), b""
 
 
+def stays(mode: str, icc_profile: bytes, keep: bool) -> tuple[bool, bytes]:
+    """Tell whether `settle` leaves pixels of a mode, L or RGB, as they are, and their profile."""
+    if not icc_profile:
+        return True, b""
+    try:
+        profile, expected = _opened(icc_profile, mode, mode)
+        transform = _transform(profile, expected, mode)
+    except (ImageCms.PyCMSError, OSError) as error:
+        warn(f"the ICC profile is not usable, sRGB is assumed: {error}")
+        return True, b""
+    if _changes_nothing(transform, expected):
+        return True, b""
+    return keep and expected == mode == "RGB", icc_profile
+
+
 def to_srgb(pixels: np.ndarray, icc_profile: bytes) -> np.ndarray:
     """Return RGB pixels (H, W, 3) uint8 of a profile's space in sRGB."""
     return np.asarray(settle(Image.fromarray(pixels), icc_profile, keep=False)[0])

@@ -6,7 +6,6 @@ Heavy modules are imported where they are used, so that `npeg --help` answers at
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import re
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from . import (
     bars,
-    decode,
     encode,
     files,
     image_files,
@@ -28,7 +26,7 @@ from . import (
     interrupts,
     jobs,
     limits,
-    metadata,
+    reading,
     records,
     threads,
 )
@@ -37,17 +35,9 @@ from .files import STREAM
 from .jobs import Job, Kind, Record
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from .container import Header
-    from .dither.container import Header as DitherHeader
-    from .encoder_rule import EncoderOptions
-    from .metadata_sections import Metadata
-
-    AnyHeader = Header | DitherHeader
-    Decoded = tuple[Record, NDArray[np.uint8], Metadata]
+    from .arrays import Pixels
 
 NPEG = (".npeg",)
 UNREAD = (".heic", ".heif", ".jxl")  # names of pictures all the same
@@ -217,9 +207,9 @@ def _encoded(args: argparse.Namespace, image: Image | BinaryIO) -> bytes:
     with bars.of_image(args, args.ssimulacra2 is not None or any(target.values())):
         if args.ssimulacra2 is not None:
             from .encoder_rule import EncoderOptions
+            from .scores import quality_of
 
-            options = EncoderOptions(effort, tune)
-            quality = _quality_of_score(image, args.ssimulacra2, options)
+            quality = quality_of(image, args.ssimulacra2, EncoderOptions(effort, tune))
         more = {"codec": args.codec, "strip": args.strip, "background": args.background}
         more |= {"lossless": args.lossless}
         if args.alpha_quality is not None:
@@ -241,7 +231,7 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     from . import transparency
 
     image_format = image_files.image_format(job.output)
-    record, pixels, found = (_decoded if args.crop is None else _cropped)(args, job)
+    record, pixels, found = reading.read(args, job, image_format)
     if args.background is not None:
         pixels = transparency.flatten(pixels, args.background)
     if args.enhance:
@@ -251,60 +241,13 @@ def _decode_file(args: argparse.Namespace, job: Job) -> Record:
     return record | {"seconds": round(time.perf_counter() - start, 4)}
 
 
-def _decoded(args: argparse.Namespace, job: Job) -> Decoded:
-    """Return the record, the pixels and the metadata of a file."""
-    header, data = _read_npeg(job.source)
-    with bars.of_image(args):
-        pixels = decode(data)
-    return records.record(job, header, len(data), 0), pixels, metadata(data)
-
-
-def _cropped(args: argparse.Namespace, job: Job) -> Decoded:
-    """Return the same of a rectangle, reading no more of the file than that needs."""
-    from . import container, dither, inputs, metadata_sections
-
-    with files.open_source(job.source) as source, inputs.opened(source) as file:
-        pixels = decode(file, region=args.crop)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        header = inputs.read_header(file.read(container.HEADER_SIZE))
-        file.seek(0)
-        is_dither = isinstance(header, dither.container.Header)
-        found = {} if is_dither else container.read_leading(file)[1]
-    record = records.record(job, header, size, 0) | {"crop": args.crop}
-    return record, pixels, metadata_sections.unpack(found)
-
-
-def _enhanced(pixels: NDArray[np.uint8], args: argparse.Namespace) -> NDArray[np.uint8]:
+def _enhanced(pixels: Pixels, args: argparse.Namespace) -> Pixels:
     """Enhance decoded colours; alpha stays."""
     from . import transparency
     from .enhance import enhance
 
     colours, alpha = transparency.split(pixels)
     return transparency.join(enhance(colours, args.enhance, args.strength), alpha)
-
-
-def _quality_of_score(image: Image | BinaryIO, score: float, options: EncoderOptions) -> float:
-    """Return the quality of the smallest file of at least this SSIMULACRA2 score.
-
-    Raises:
-        InputError: no quality reaches it, or the packages that measure it are missing.
-    """
-    import numpy as np
-
-    from . import targets
-    from .pixels import to_pixels
-
-    if any(importlib.util.find_spec(name) is None for name in ("scipy", "ssimulacra2")):
-        raise InputError('--ssimulacra2 needs scipy and ssimulacra2: pip install "npeg[bench]"')
-    from .bench.metrics import ssimulacra2
-
-    def measure(*images: targets.Pixels) -> float:
-        rgb = [np.stack([i] * 3, axis=2) if i.ndim == 2 else i for i in images]
-        return ssimulacra2.score(rgb[0], rgb[1])
-
-    scale = targets.Scale(measure, "ssimulacra2", "", start=-10, slope=0.5, hope=20)
-    return targets.level_for(to_pixels(image), score, scale, options) / 2
 
 
 def _write(job: Job, data: bytes, args: argparse.Namespace) -> None:
@@ -323,12 +266,15 @@ def _warn_if_larger(job: Job, size_bytes: int) -> None:
 
 def _decode(args: argparse.Namespace) -> int:
     """Decode files; what concerns all of them is checked once, before."""
+    reading.check(args)
     if args.enhance:
         from .enhance import find_method
 
         find_method(args.enhance).strength(args.strength)
     elif args.strength is not None:
         raise InputError("found --strength without --enhance, whose strength it is")
+    if args.enhance and args.depth == 16:
+        raise InputError("found --depth 16 with --enhance, which works on 8 bits")
     pictures = image_files.PICTURES
     kind = Kind(NPEG, ".png", records.job_text, outputs=pictures, refused=NPEG, known=pictures)
     return _run(_decode_file, kind, args)
@@ -380,16 +326,7 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _info_file(args: argparse.Namespace, job: Job) -> Record:
-    return records.info_record(job, info(_read_npeg(job.source)[1]))
-
-
-def _read_npeg(source: str) -> tuple[AnyHeader, bytes]:
-    """Read a .npeg file, no further than a file with such a header can be long."""
-    from . import inputs
-
-    with files.open_source(source) as file:
-        data = inputs.read(file)
-    return inputs.read_header(data), data
+    return records.info_record(job, info(reading.read_file(job.source)[1]))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -1,15 +1,34 @@
-"""The .npeg file: header, sections, CRC-32.  A transcription of SPEC.md, sections 2 and 3.
+"""The .npeg file: header and sections.  A transcription of SPEC.md, section 2.
 
 Bytes enter, checked fields and payloads leave; this module knows no pixels and no networks.
 """
 
+import io
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from .errors import FormatError, LimitError
+from .errors import FormatError, LimitError, TruncatedError
+from .sections import (
+    ALPHA,
+    EXACT,
+    HYPER,
+    MAX_METADATA,
+    METADATA,
+    MOST_BYTES,
+    PARTS,
+    TILE,
+    Head,
+    Parts,
+    by_tile,
+    check_metadata,
+    check_parts,
+    check_tiles,
+    pack_section,
+    read_head,
+    read_payload,
+)
 
 MAGIC = b"NPEG"
 VERSION = 1
@@ -18,7 +37,7 @@ TILE_UNIT = 64  # the hyper-latents' stride, in pixels
 MAX_TILE_UNITS = 32  # tiles of at most 2048x2048 pixels bound what one payload can ask for
 MAX_SIDE = (1 << 24) - 1
 MAX_PIXELS = 1 << 32  # of the format; `limits` has what a decoder takes by default
-BIT_DEPTHS = {0: 8}
+DEPTHS = range(8, 17)  # bits that a sample of the source may have; the code is what is above 8
 LAYOUTS = {  # code -> channels of colour, whether these are equal everywhere, whether alpha is
     0: (1, False, False),
     1: (3, False, False),
@@ -27,22 +46,11 @@ LAYOUTS = {  # code -> channels of colour, whether these are equal everywhere, w
     4: (3, False, True),
     5: (3, True, True),
 }
-METADATA = frozenset((b"i", b"e", b"x", b"p", b"d", b"c", b"k"))  # each at most once
-MAX_METADATA = 1 << 22  # bytes that one of these sections may have
-MOST_METADATA = 1 << 23  # that all of them may have together
 
 # magic, version, model, level, layout, width and height of 3 bytes, tile units, networks' level + 1
 _FIELDS = struct.Struct("<4sBBBB3s3sBB")
 _CRC = struct.Struct("<I")
-_SECTION = struct.Struct("<cII")  # type, length, CRC-32 of type, length and payload
 HEADER_SIZE = _FIELDS.size + _CRC.size
-TILE, EXACT, ALPHA, RESIDUAL = b"T", b"E", b"A", b"R"
-PARTS = {ALPHA: 0, TILE: 1, EXACT: 1, RESIDUAL: 2}
-"""Sections of a tile and their places in it; it has one in place 1, others may be there."""
-PIXELS = 1
-PIECE = 1 << 20  # bytes read at once
-
-Parts = dict[bytes, bytes]  # the payloads of a tile by their types
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,11 @@ class Header:
         return 1 if self.neutral else self.channels
 
     @property
+    def deep(self) -> bool:
+        """Whether samples have more than 8 bits."""
+        return self.bit_depth > DEPTHS[0]
+
+    @property
     def quality(self) -> float:
         """The user's quality, 0..100."""
         return self.level / 2
@@ -84,7 +97,7 @@ class Header:
     @property
     def most_bytes(self) -> int:
         """What the payloads of all tiles may have: twice the bytes of the pixels."""
-        return 2 * self.width * self.height * (self.channels + self.alpha)
+        return 2 * self.width * self.height * (self.channels + self.alpha) * (1 + self.deep)
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,7 @@ def pack_header(header: Header) -> bytes:
     """Return the HEADER_SIZE bytes of a header."""
     codes = {channels: code for code, channels in LAYOUTS.items()}
     layout = codes[header.channels, header.neutral, header.alpha]
-    depth = {v: k for k, v in BIT_DEPTHS.items()}[header.bit_depth]
+    depth = DEPTHS.index(header.bit_depth)
     fields = _FIELDS.pack(
         MAGIC,
         header.version,
@@ -170,7 +183,7 @@ def read_header(data: bytes) -> Header:
         raise FormatError(f"header is damaged: CRC-32 {zlib.crc32(fields):08x}, written {crc:08x}")
     if level >= LEVELS:
         raise FormatError(f"quality byte is {level}, at most {LEVELS - 1} is defined")
-    if layout & 15 not in LAYOUTS or layout >> 4 not in BIT_DEPTHS or networks > LEVELS:
+    if layout & 15 not in LAYOUTS or layout >> 4 >= len(DEPTHS) or networks > LEVELS:
         raise FormatError(f"layout {layout:02x} and byte 15 {networks:02x} are not defined")
     if not (width and height and 1 <= units <= MAX_TILE_UNITS):
         raise FormatError(f"image of {width}x{height} pixels in tiles of {units * TILE_UNIT}")
@@ -182,36 +195,13 @@ def read_header(data: bytes) -> Header:
         width=width,
         height=height,
         channels=channels,
-        bit_depth=BIT_DEPTHS[layout >> 4],
+        bit_depth=DEPTHS[layout >> 4],
         tile_size=units * TILE_UNIT,
         version=version,
         neutral=neutral,
         alpha=alpha,
         networks=networks - 1 if networks else None,
     )
-
-
-def pack_section(kind: bytes, payload: bytes) -> bytes:
-    """Return one section: type, length, CRC-32, payload."""
-    head = kind + _CRC.pack(len(payload))
-    return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
-
-
-def _sections(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (type, payload) of each section after the header, verified."""
-    at = HEADER_SIZE
-    while at < len(data):
-        if len(data) - at < _SECTION.size:
-            raise FormatError(f"truncated: {len(data) - at} bytes at {at}, a section has 9 or more")
-        kind, length, crc = _SECTION.unpack_from(data, at)
-        payload = data[at + _SECTION.size : at + _SECTION.size + length]
-        if len(payload) < length:
-            raise FormatError(f"truncated: section at {at} has {len(payload)} of {length} bytes")
-        actual = zlib.crc32(payload, zlib.crc32(data[at : at + 5]))
-        if actual != crc:
-            raise FormatError(f"section at {at} is damaged: CRC-32 {actual:08x}, written {crc:08x}")
-        yield kind, payload
-        at += _SECTION.size + length
 
 
 def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
@@ -223,59 +213,60 @@ def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
     Raises:
         FormatError: truncated, damaged, a needed section is unknown, or tiles are missing.
     """
+    header, found = _read(data)
+    return header, [(head.kind, payload) for head, payload in found]
+
+
+def read_tiles(data: bytes) -> tuple[Header, list[Parts]]:
+    """Return the header and the payloads of each tile in raster order.
+
+    Raises:
+        FormatError: as `read_sections`.
+    """
+    header, found = _read(data)
+    tiles = by_tile(found, header.tiles)
+    return header, [tiles[number] for number in range(header.tiles)]
+
+
+def read_arrived(data: bytes) -> tuple[Header, dict[int, Parts], bool]:
+    """Return what has arrived of a file that may be cut.
+
+    Returns:
+        The header; the payloads of each tile of which there are any, by its number; whether the
+        file is whole.
+
+    Raises:
+        FormatError: damaged, a needed section is unknown, or even the header is cut.
+    """
+    header, found = _read(data, partial=True)
+    tiles = by_tile(found, header.tiles)
+    for parts in tiles.values():
+        check_parts(parts)
+    whole = bool(found) and found[-1][0].last
+    if whole:
+        check_tiles(tiles, header.tiles, header.alpha)
+    return header, tiles, whole
+
+
+def _read(data: bytes, partial: bool = False) -> tuple[Header, list[tuple[Head, bytes]]]:
+    """Return the header and the verified sections of a file, or what has arrived of them."""
     header = read_header(data)
-    sections = list(_sections(data))
-    for kind, _ in sections:
-        _check_kind(kind)
-    _check_metadata(sections)
-    _check_tiles(header, _by_tile(sections))
-    if sections[-1][0] not in PARTS:
-        raise FormatError("sections follow the last tile, which ends a file")
-    return header, sections
-
-
-def _check_kind(kind: bytes) -> None:
-    if kind not in PARTS and not kind.islower():
-        raise FormatError(f"section type {chr(kind[0])!r} is not known and needed for the pixels")
-
-
-def _by_tile(sections: list[tuple[bytes, bytes]]) -> list[Parts]:
-    """Return the sections of each tile: one that does not come later in a tile begins the next."""
-    tiles: list[Parts] = []
-    before = len(PARTS)
-    for kind, payload in sections:
-        if kind in PARTS:
-            if PARTS[kind] <= before:
-                tiles.append({})
-            tiles[-1][kind] = payload
-            before = PARTS[kind]
-    return tiles
-
-
-def _check_tiles(header: Header, tiles: list[Parts]) -> None:
-    """Raise FormatError unless all tiles are there, each with what it needs."""
-    count = sum(any(PARTS[kind] == PIXELS for kind in parts) for parts in tiles)
-    if count != header.tiles:
-        raise FormatError(f"truncated: {count} of {header.tiles} tiles are there")
-    if len(tiles) != count or any((ALPHA in parts) != header.alpha for parts in tiles):
-        found = sum(ALPHA in parts for parts in tiles)
-        expected = header.tiles if header.alpha else 0
-        raise FormatError(f"{found} tiles have an alpha section, expected {expected}")
-    if any(RESIDUAL in parts and TILE not in parts for parts in tiles):
-        raise FormatError("a residual is behind an exact tile, expected the networks' section")
-
-
-def _check_metadata(sections: list[tuple[bytes, bytes]]) -> None:
-    """Raise FormatError for metadata that is there twice or larger than it may be."""
-    sizes: dict[bytes, int] = {}
-    for kind, payload in sections:
-        if kind not in METADATA:
-            continue
-        if kind in sizes:
-            raise FormatError(f"metadata section {chr(kind[0])!r} is there twice")
-        sizes[kind] = len(payload)
-    if max(sizes.values(), default=0) > MAX_METADATA or sum(sizes.values()) > MOST_METADATA:
-        raise FormatError(f"metadata has {sum(sizes.values())} bytes, more than it may have")
+    file = io.BytesIO(data)
+    found: list[tuple[Head, bytes]] = []
+    file.seek(HEADER_SIZE)
+    try:
+        while not found or not found[-1][0].last:
+            head = read_head(file, header.tiles > 1)
+            found.append((head, read_payload(file, head, MOST_BYTES)))
+    except TruncatedError:
+        if not partial:
+            raise
+    if file.read(1) and found[-1][0].last:
+        raise FormatError("bytes follow the section that ends the file")
+    check_metadata(found)
+    if not partial:
+        check_tiles(by_tile(found, header.tiles), header.tiles, header.alpha)
+    return header, found
 
 
 def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
@@ -288,87 +279,41 @@ def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
         LimitError: larger than the format allows.
     """
     header, found = read_header(file.read(HEADER_SIZE)), {}
-    while len(head := file.read(_SECTION.size)) == _SECTION.size:
-        kind, length, crc = _SECTION.unpack(head)
-        if kind.islower() and kind not in METADATA:
-            file.seek(length, 1)
-            continue
-        if kind not in METADATA or kind in found or length > MAX_METADATA:
-            break
-        payload = file.read(length)
-        if crc != zlib.crc32(payload, zlib.crc32(head[:5])):
-            break
-        found[kind] = payload
+    try:
+        while (head := read_head(file, header.tiles > 1)).kind not in PARTS:
+            if head.kind not in METADATA:
+                file.seek(head.length, 1)
+            elif head.kind in found:
+                break
+            else:
+                found[head.kind] = read_payload(file, head, MAX_METADATA)
+    except FormatError:
+        pass
     return header, found
-
-
-def read_section_head(file: Any) -> tuple[bytes, int, int] | None:
-    """Read the type, the length and the CRC-32 of the next section of a file; None: there is none.
-
-    Raises:
-        FormatError: cut, or a section that is needed for the pixels and not known.
-    """
-    head = _exactly(file, _SECTION.size)
-    if not head:
-        return None
-    if len(head) < _SECTION.size:
-        raise FormatError(f"truncated: {len(head)} bytes, a section has {_SECTION.size} or more")
-    kind, length, crc = _SECTION.unpack(head)
-    _check_kind(kind)
-    return kind, length, crc
-
-
-def read_payload(file: Any, section: tuple[bytes, int, int], most: int) -> bytes:
-    """Read and verify the payload of a section of a file.
-
-    Args:
-        file: behind the section's head.
-        section: what `read_section_head` returned.
-        most: bytes that the payload may have.
-
-    Raises:
-        FormatError: cut, damaged or longer.
-    """
-    kind, length, crc = section
-    if length > most:
-        raise FormatError(f"section {chr(kind[0])!r} has {length} bytes, more than the image needs")
-    payload = _exactly(file, length)
-    if len(payload) < length:
-        raise FormatError(f"truncated: section has {len(payload)} of {length} bytes")
-    actual = zlib.crc32(payload, zlib.crc32(kind + _CRC.pack(length)))
-    if actual != crc:
-        raise FormatError(f"a section is damaged: CRC-32 {actual:08x}, written {crc:08x}")
-    return payload
-
-
-def _exactly(file: Any, size: int) -> bytes:
-    """Read `size` bytes, fewer only at the end of the file, and no more memory than these."""
-    parts = []
-    while size and (part := file.read(min(size, PIECE))):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
 
 
 def check_tile(header: Header, parts: Parts) -> None:
     """Raise FormatError unless a tile has what it needs, and nothing else."""
-    _check_tiles(replace(header, width=1, height=1), [parts])
-
-
-def read_tiles(data: bytes) -> tuple[Header, list[Parts]]:
-    """Return the header and the payloads of each tile in raster order."""
-    header, sections = read_sections(data)
-    return header, _by_tile(sections)
+    check_tiles({0: parts}, 1, header.alpha)
 
 
 def write(header: Header, tiles: list[Parts]) -> bytes:
-    """Return a whole file."""
-    sections = [
-        pack_section(kind, parts[kind])
-        for parts in tiles
-        for kind in sorted(parts, key=PARTS.__getitem__)
-    ]
-    return pack_header(header) + b"".join(sections)
+    """Return a whole file: of all tiles what comes first, then of all tiles what comes next."""
+    ranked = sorted(
+        (_rank(kind, parts), number, kind) for number, parts in enumerate(tiles) for kind in parts
+    )
+    written = [pack_header(header)]
+    for place, (_, number, kind) in enumerate(ranked, 1):
+        tile = number if header.tiles > 1 else None
+        last = place == len(ranked)
+        written.append(pack_section(kind, tiles[number][kind], tile, last))
+    return b"".join(written)
+
+
+def _rank(kind: bytes, parts: Parts) -> float:
+    """Return where in a file a section of a tile belongs: early what is a picture alone."""
+    early = kind == TILE and HYPER not in parts
+    return PARTS[ALPHA] + 0.5 if early else PARTS[kind]
 
 
 def info(data: bytes) -> Info:

@@ -1,9 +1,10 @@
 """Payloads of tiles to pixels; `encoder` faces it.
 
-Enters: the header of a file and what is in the sections of its tiles. Leaves: uint8 pixels, (H, W)
-grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
+Enters: the header of a file and what is in the sections of its tiles. Leaves: pixels, (H, W) grey,
+(H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4); uint8 or uint16, as is asked for: those
+of a deep file are made in 16 bits, and then cut to 8.
 
-    read: what the sections of one tile say
+    read, read_arrived: what the sections of one tile say, all of them or some
         latents.read, dequantise: payloads to latents
         residual.unpack: what the networks left
         exact.decode: pixels as they were
@@ -14,15 +15,17 @@ grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import exact, latents, networks, progress, residual, tiles, transparency
-from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
+from . import depth, exact, latents, networks, progress, residual, tiles, transparency
+from .arrays import Levels, Samples
+from .container import Header
 from .errors import FormatError
-from .residual import Residual
-from .tiles import Float, Pixels, Tile, tiles_of
+from .residual import GREY, Residual
+from .sections import ALPHA, EXACT, HYPER, RESIDUAL, TILE, Parts
+from .tiles import Float, Tile, tiles_of
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class Decoded:
     """
 
     y_hat: Float | None = None
-    planes: Pixels | None = None
+    planes: Samples | None = None
     residual: Residual | None = None
-    alpha: Pixels | None = None
+    alpha: Samples | None = None
 
 
 def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
@@ -49,61 +52,88 @@ def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
         FormatError: one holds nothing of its kind, or they do not go together.
     """
     sides = tile.bottom - tile.top, tile.right - tile.left
-    alpha = transparency.decode(parts[ALPHA], *sides) if header.alpha else None
+    alpha = transparency.decode(parts[ALPHA], *sides, header.deep) if header.alpha else None
     if EXACT in parts:
-        pixels = exact.decode(parts[EXACT], *sides, header.planes)
+        samples = exact.decode(parts[EXACT], *sides, header.planes, header.bit_depth)
+        pixels = depth.widened(samples, header.bit_depth)
         return Decoded(planes=pixels.reshape(*sides, header.planes), alpha=alpha)
     networks.load(header.model_id)  # an unknown model is refused, whatever the payload
-    y_hat, behind = None, None
-    if parts[TILE]:
-        y_hat = read_latents(parts[TILE], tile, header)
-    elif RESIDUAL not in parts:
+    y_hat, behind = read_latents(parts, tile, header), None
+    if y_hat is None and RESIDUAL not in parts:
         raise FormatError("tile has an empty payload and no residual")
     if RESIDUAL in parts:
-        behind = residual.unpack(parts[RESIDUAL], *sides, header.planes, alone=not parts[TILE])
+        behind = residual.unpack(parts[RESIDUAL], *sides, header.planes, alone=y_hat is None)
     return Decoded(y_hat, residual=behind, alpha=alpha)
 
 
-def read_latents(payload: bytes, tile: Tile, header: Header) -> Float:
-    """Return the latents of a tile, (M, h, w).
+def read_arrived(parts: Parts, tile: Tile, header: Header) -> Decoded:
+    """Return what is known of a tile of which some sections may be missing.
+
+    The means of the networks stand for latents, opaqueness for alpha; what nothing is known of is
+    grey.
 
     Raises:
-        FormatError: the payload holds none, or needs a model that is not there.
+        FormatError: a payload holds nothing of its kind.
     """
+    sides = tile.bottom - tile.top, tile.right - tile.left
+    if header.alpha and ALPHA not in parts:
+        opaque = (
+            np.full(sides, depth.FULL, np.uint16) if header.deep else np.full(sides, 255, np.uint8)
+        )
+        found = read_arrived(parts, tile, replace(header, alpha=False))
+        return replace(found, alpha=opaque)
+    if EXACT in parts or RESIDUAL in parts or parts.get(TILE):
+        return read(parts, tile, header)
+    y_hat = read_latents(parts, tile, header)
+    grey = np.full((*sides, header.planes), GREY, np.uint8) if y_hat is None else None
+    alpha = transparency.decode(parts[ALPHA], *sides, header.deep) if header.alpha else None
+    return Decoded(y_hat, grey, alpha=alpha)
+
+
+def read_latents(parts: Parts, tile: Tile, header: Header) -> Float | None:
+    """Return the latents of a tile, (M, h, w); None where it has none.
+
+    Raises:
+        FormatError: the payloads do not hold them, or need a model that is not there.
+    """
+    if HYPER not in parts and not parts.get(TILE):
+        return None
     model, level = networks.load(header.model_id), header.networks_level
-    z_hat, symbols, _ = latents.read(model, payload, tile.latent_shape(), level)
+    z_hat, symbols, _ = latents.read(model, parts, tile.latent_shape(), level)
     return latents.dequantise(model, z_hat, symbols, level)
 
 
-def assemble(decoded: Iterable[Decoded], header: Header) -> Pixels:
-    """Return the image that tiles make, in the file's channels.
+def assemble(decoded: Iterable[Decoded], header: Header, deep: bool) -> Samples:
+    """Return the image that tiles make, in the file's channels: uint16 if `deep`, else uint8.
 
     Tiles are taken one after another, and no more than two rows of them are kept.
     """
-    found: Pixels | None = None
+    found: Samples | None = None
     whole = Tile(0, header.height, 0, header.width)
     places = tiles_of(header)
-    for tile, known in tiles.with_pixels(decoded, lambda tile: tile.y_hat, header):
-        found = empty(whole, header) if found is None else found
+    fine = deep or header.deep
+    for tile, known in tiles.with_pixels(decoded, lambda tile: tile.y_hat, header, fine=fine):
+        found = empty(whole, header, deep) if found is None else found
         paste(found, whole, next(places), tile, known, header)
         progress.step(header.tiles)
     assert found is not None
     return found
 
 
-def empty(window: Tile, header: Header) -> Pixels:
+def empty(window: Tile, header: Header, deep: bool) -> Samples:
     """Return an array for the pixels of a window, in the file's channels."""
     sides = window.bottom - window.top, window.right - window.left
     channels = header.channels + header.alpha
-    return np.empty(sides if channels == 1 else (*sides, channels), np.uint8)
+    dtype = np.uint16 if deep else np.uint8
+    return np.empty(sides if channels == 1 else (*sides, channels), dtype)
 
 
 def paste(
-    found: Pixels,
+    found: Samples,
     window: Tile,
     place: Tile,
     tile: Decoded,
-    known: Callable[[], Pixels],
+    known: Callable[[], Levels],
     header: Header,
 ) -> None:
     """Put the part of a tile that is in a window into its array, in the file's channels."""
@@ -112,25 +142,37 @@ def paste(
         return
     stack = found[..., None] if found.ndim == 2 else found
     part = stack[shared.within(window)]
-    part[..., : header.channels] = _planes(place, tile, known, header)[shared.within(place)]
+    wide = found.dtype == np.uint16 or header.deep
+    colours = _planes(place, tile, known, header, wide)[shared.within(place)]
+    part[..., : header.channels] = depth.as_type(colours, found.dtype)
     if tile.alpha is not None:
-        part[..., -1] = tile.alpha[shared.within(place)]
+        part[..., -1] = depth.as_type(tile.alpha[shared.within(place)], found.dtype)
 
 
-def _planes(place: Tile, tile: Decoded, known: Callable[[], Pixels], header: Header) -> Pixels:
-    """Return the colours of a tile, (H, W, C), C = 1 or 3."""
+def _planes(
+    place: Tile, tile: Decoded, known: Callable[[], Levels], header: Header, wide: bool
+) -> Samples:
+    """Return the colours of a tile, (H, W, C), C = 1 or 3, where not exact uint16 if `wide`."""
     if tile.planes is not None:
         return tile.planes
-    if tile.y_hat is not None:
-        planes = from_networks(known(), header)
-    else:
+    levels: Levels
+    if tile.y_hat is None:
         sides = place.bottom - place.top, place.right - place.left
-        planes = np.empty((*sides, header.planes), np.uint8)
-    return planes if tile.residual is None else residual.add(planes, tile.residual)
+        levels = np.empty((*sides, header.planes), np.uint8)
+    else:
+        rgb = known()
+        if tile.residual is not None and not header.deep:
+            rgb = depth.rounded(rgb)  # that is what the residual was a difference to
+        levels = from_networks(rgb, header)
+    if tile.residual is not None:
+        levels = residual.add(levels, tile.residual)
+    return depth.from_levels(levels) if wide else depth.rounded(levels)
 
 
-def from_networks(rgb: Pixels, header: Header) -> Pixels:
+def from_networks(rgb: Levels, header: Header) -> Levels:
     """Return what the networks make, (H, W, 3), in the planes of a file, (H, W, C), C = 1 or 3."""
     if header.planes == 3:
         return rgb
+    if rgb.dtype != np.uint8:
+        return rgb.mean(axis=2, keepdims=True)
     return ((rgb.astype(np.uint16).sum(axis=2, keepdims=True) + 1) // 3).astype(np.uint8)

@@ -1,6 +1,7 @@
-"""Pixels to payloads of tiles; `decoder` faces it.
+"""Samples to payloads of tiles; `decoder` faces it.
 
-Enters: uint8 pixels, (H, W) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
+Enters: pixels, (H, W) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4): uint8, or
+uint16 of a source that has more bits, whose tiles are coded by levels between the 256.
 Leaves: the header of a file, the sections of each tile, and what a decoder knows of it. Tiles go
 through as a stream: each waits for those of its neighbours that it needs, none is kept longer.
 
@@ -16,6 +17,7 @@ through as a stream: each waits for those of its neighbours that it needs, none 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 from . import (
     container,
     decoder,
+    depth,
     exact,
     latents,
     limits,
@@ -33,13 +36,15 @@ from . import (
     tiles,
     transparency,
 )
-from .container import ALPHA, EXACT, RESIDUAL, TILE, Header, Parts
+from .arrays import Levels, Samples
+from .container import Header
 from .decoder import Decoded
 from .encoder_rule import EncoderOptions, Tune
 from .errors import InputError
 from .latents import Quantised
 from .networks import Model
-from .tiles import HYPER, LATENT, Float, Pixels, tiles_of
+from .sections import ALPHA, EXACT, RESIDUAL, TILE, Parts, size_bytes
+from .tiles import HYPER, LATENT, Float, tiles_of
 
 Tried = tuple[Quantised | None, bytes | None]
 """A tile by the networks, if that is the shorter way, and its payload as an exact tile."""
@@ -55,7 +60,7 @@ class Coded:
     decoded: Decoded
 
 
-def encode(pixels: Pixels, header: Header, options: EncoderOptions) -> Iterator[Coded]:
+def encode(pixels: Samples, header: Header, options: EncoderOptions) -> Iterator[Coded]:
     """Yield the tiles of an image in raster order; few are kept longer than they are needed.
 
     Args:
@@ -68,7 +73,7 @@ def encode(pixels: Pixels, header: Header, options: EncoderOptions) -> Iterator[
     found = _lossless if options.lossless else _cheapest
     for place, tile in zip(tiles_of(header), found(planes, header, options), strict=True):
         if header.alpha:
-            tile = _with_alpha(tile, stack[..., -1][place.pixels], options)
+            tile = _with_alpha(tile, stack[..., -1][place.pixels], header.bit_depth, options)
         yield tile
         progress.step(header.tiles)
 
@@ -78,7 +83,7 @@ def settled(header: Header, parts: list[Parts]) -> Header:
     return header if any(tile.get(TILE) for tile in parts) else replace(header, networks=None)
 
 
-def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
+def header_for(pixels: Samples, level: int, options: EncoderOptions) -> Header:
     """Return the header of the file of an image.
 
     Raises:
@@ -86,8 +91,8 @@ def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
         InputError: not such an array, or the level is out of range.
     """
     known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
-    if pixels.dtype != np.uint8 or not known or not pixels.size:
-        expected = "expected uint8 (H, W) or (H, W, 2..4)"
+    if pixels.dtype not in (np.uint8, np.uint16) or not known or not pixels.size:
+        expected = "expected uint8 or uint16 (H, W) or (H, W, 2..4)"
         raise InputError(f"pixels are {pixels.dtype} {pixels.shape}, {expected}")
     if not 0 <= level < container.LEVELS:
         raise InputError(f"quality is {level / 2:g}, expected 0 to 100")
@@ -102,6 +107,7 @@ def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
         width=width,
         height=height,
         channels=3 if rgb else 1,
+        bit_depth=8 if pixels.dtype == np.uint8 else options.bit_depth,
         tile_size=options.tile_size or tiles.usual_side(height, width),
         neutral=rgb and _is_neutral(pixels[..., :3]),
         alpha=pixels.ndim == 3 and pixels.shape[2] in (2, 4),
@@ -109,28 +115,29 @@ def header_for(pixels: Pixels, level: int, options: EncoderOptions) -> Header:
     )
 
 
-def _is_neutral(pixels: Pixels) -> bool:
+def _is_neutral(pixels: Samples) -> bool:
     """Tell RGB (H, W, 3) whose channels are equal everywhere: row by row, most end at once."""
     return all((row == row[:, :1]).all() for row in pixels)
 
 
-def _with_alpha(tile: Coded, alpha: Pixels, options: EncoderOptions) -> Coded:
-    payload = transparency.encode(alpha, options.alpha_quality)
-    known = transparency.decode(payload, *alpha.shape)
+def _with_alpha(tile: Coded, alpha: Samples, bits: int, options: EncoderOptions) -> Coded:
+    payload = transparency.encode(alpha, options.alpha_quality, bits)
+    height, width = alpha.shape
+    known = transparency.decode(payload, height, width, bits > 8)
     return Coded({ALPHA: payload} | tile.parts, replace(tile.decoded, alpha=known))
 
 
 # --- which way to code a tile ---
 
 
-def _lossless(planes: Pixels, header: Header, _: EncoderOptions) -> Iterator[Coded]:
+def _lossless(planes: Samples, header: Header, _: EncoderOptions) -> Iterator[Coded]:
     """Yield the tiles of an image (H, W, C), each exact."""
     for place in tiles_of(header):
         part = planes[place.pixels]
-        yield _exact(_exact_payload(part), part)
+        yield _exact(_exact_payload(part, header), part)
 
 
-def _cheapest(planes: Pixels, header: Header, options: EncoderOptions) -> Iterator[Coded]:
+def _cheapest(planes: Samples, header: Header, options: EncoderOptions) -> Iterator[Coded]:
     """Yield the tiles of an image (H, W, C), each by the way that costs least."""
     schedule = residual_rule.SCHEDULES[options.tune]
     code, tried = schedule.step_code(header.level), header.level >= schedule.first
@@ -138,11 +145,13 @@ def _cheapest(planes: Pixels, header: Header, options: EncoderOptions) -> Iterat
     coded = _by_networks(planes, header, options)
     for (tile, payload), known in tiles.with_pixels(coded, _latents_of_coded, header):
         part = planes[next(places).pixels]
-        if tile.decoded.y_hat is None or not (tried or residual_rule.has_edges(part)):
+        wanted = depth.to_levels(part)
+        if tile.decoded.y_hat is None or not (tried or residual_rule.has_edges(wanted)):
             yield tile
         else:
             decoded = decoder.from_networks(known(), header)
-            yield _with_residual(tile, part, decoded, payload, code, tried)
+            exactly = None if payload is None else _exact(payload, part)
+            yield _with_residual(tile, wanted, decoded, exactly, code, tried)
 
 
 def _latents_of_coded(item: tuple[Coded, bytes | None]) -> Float | None:
@@ -150,7 +159,7 @@ def _latents_of_coded(item: tuple[Coded, bytes | None]) -> Float | None:
 
 
 def _by_networks(
-    planes: Pixels, header: Header, options: EncoderOptions
+    planes: Samples, header: Header, options: EncoderOptions
 ) -> Iterator[tuple[Coded, bytes | None]]:
     """Yield the tiles of an image by the networks, or exact where that is no longer.
 
@@ -158,53 +167,55 @@ def _by_networks(
     """
     model = networks.load(header.model_id)
     places = tiles_of(header)
-    for tile, payload in _quantised(model, planes, header, options, _payload_if_small):
+    small = partial(_payload_if_small, header=header)
+    for tile, payload in _quantised(model, planes, header, options, small):
         place = next(places)
         if tile is None:
             yield _exact(payload or b"", planes[place.pixels]), payload
         else:
-            sections = {TILE: latents.code(model, tile, header.networks_level)}
+            sections = latents.code(model, tile, header.networks_level)
             yield Coded(sections, Decoded(tile.y_hat)), payload
 
 
-def _to_pixels(planes: Pixels) -> Pixels:
+def _to_pixels(planes: Samples) -> Samples:
     return planes[..., 0] if planes.shape[2] == 1 else planes
 
 
-def _payload_if_small(planes: Pixels) -> bytes | None:
+def _payload_if_small(planes: Samples, header: Header) -> bytes | None:
     """Return the payload of an exact tile (H, W, C) where that may be the shorter way."""
-    return _exact_payload(planes) if exact.may_be_small(_to_pixels(planes)) else None
+    return _exact_payload(planes, header) if exact.may_be_small(_to_pixels(planes)) else None
 
 
-def _exact_payload(planes: Pixels) -> bytes:
-    return exact.encode(_to_pixels(planes))
+def _exact_payload(planes: Samples, header: Header) -> bytes:
+    samples = depth.of_bits(_to_pixels(planes), header.bit_depth)
+    return exact.encode(samples, header.bit_depth)
 
 
-def _exact(payload: bytes, planes: Pixels) -> Coded:
+def _exact(payload: bytes, planes: Samples) -> Coded:
     return Coded({EXACT: payload}, Decoded(planes=planes))
 
 
 def _with_residual(
-    coded: Coded, wanted: Pixels, known: Pixels, payload: bytes | None, code: int, tried: bool
+    coded: Coded, wanted: Levels, known: Levels, exactly: Coded | None, code: int, tried: bool
 ) -> Coded:
     """Return the cheapest of a tile as it is, with a residual, that alone, or exact.
 
     Args:
         coded: the tile as the networks code it.
-        wanted: its pixels, (H, W, C).
+        wanted: its levels, (H, W, C).
         known: what the networks make of it.
-        payload: of it as an exact tile, if that has been tried.
+        exactly: the tile as an exact one, if that has been tried.
         code: of the steps of the residual.
         tried: whether a residual is tried whatever the networks leave.
     """
-    bits = 8 * len(coded.parts[TILE])
+    bits = 8 * size_bytes(coded.parts)
     least = 1.0 if tried else residual_rule.PAYS
     tried = tried or residual_rule.is_odd(wanted, known, code)
     alone = tried and residual_rule.has_edges(wanted)
     alone = alone or residual_rule.seems_alone(wanted, known, code, bits)
     ways = [(bits + residual_rule.cost_without(wanted, known, code), coded)]
-    if payload is not None:
-        ways.append((8.0 * len(payload), _exact(payload, wanted)))
+    if exactly is not None:
+        ways.append((8.0 * len(exactly.parts[EXACT]), exactly))
     if tried or alone:
         found, behind, cost = residual_rule.choose(wanted, known, code)
         decoded = replace(coded.decoded, residual=behind)
@@ -222,10 +233,10 @@ def _with_residual(
 
 def _quantised(
     model: Model,
-    planes: Pixels,
+    planes: Samples,
     header: Header,
     options: EncoderOptions,
-    payload_of: Callable[[Pixels], bytes | None],
+    payload_of: Callable[[Samples], bytes | None],
 ) -> Iterator[Tried]:
     """Yield what is coded of each tile of an image, and its payload as an exact tile, if tried.
 
@@ -256,7 +267,7 @@ def _quantised(
         place = next(places)
         if tile is not None:
             decoded = tiles.to_rgb(decoder.from_networks(known(), header))
-            wanted = tiles.to_rgb(planes[place.pixels])
+            wanted = tiles.to_rgb(depth.to_levels(planes[place.pixels]))
             error = _latent_error(model, wanted, decoded, level, tune)
             tile = latents.correct(model, tile, error, level, tune)
         yield tile, payload
@@ -268,18 +279,20 @@ def _latents_of_tried(item: Tried) -> Float | None:
 
 def _unless_exact(model: Model, tile: Quantised, payload: bytes | None, level: int) -> Tried:
     """Return a quantised tile, or None where an exact payload is hardly longer than its own."""
-    if payload is None or len(payload) > HARDLY_LONGER * len(latents.code(model, tile, level)):
+    if payload is None:
+        return tile, payload
+    if len(payload) > HARDLY_LONGER * size_bytes(latents.code(model, tile, level)):
         return tile, payload
     return None, payload
 
 
 def _latent_error(
-    model: Model, wanted: Pixels, known: Pixels, level: int, tune: Tune
+    model: Model, wanted: Levels, known: Levels, level: int, tune: Tune
 ) -> tuple[Float, Float]:
     """Return by how much a tile's latents are off and what that weighs; see the model's method.
 
     Args:
-        wanted: the pixels of the tile, (H, W, 3).
+        wanted: the levels of the tile, (H, W, 3).
         known: what the decoder makes of them, (H, W, 3).
     """
     pixels = tiles.pad(wanted, LATENT)
@@ -289,7 +302,7 @@ def _latent_error(
 
 
 def symbols_of(
-    model: Model, pixels: Pixels, level: int, tune: str
+    model: Model, pixels: Samples, level: int, tune: str
 ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Return what the encoder would code by networks of an image (H, W, 3) as one tile.
 

@@ -59,6 +59,7 @@ class EncoderOptions:
             one tile where the synthesis runs at once, else 1024.
         lossless: every pixel comes back as it was, whatever the quality.
         alpha_quality: 100 keeps alpha as it is; less takes fewer levels, down to 16 at 0.
+        bit_depth: bits a sample, 9 to 16, of the source of uint16 pixels.
 
     Raises:
         InputError: there is no such effort, tune or quality of alpha.
@@ -69,6 +70,7 @@ class EncoderOptions:
     tile_size: int | None = None
     lossless: bool = False
     alpha_quality: float = 100.0
+    bit_depth: int = 16
 
     def __post_init__(self) -> None:
         if not is_number(self.alpha_quality) or not 0 <= self.alpha_quality <= 100:

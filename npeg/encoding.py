@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import container, dither, inputs, limits, metadata_sections, transparency
+from . import container, depth, dither, inputs, limits, metadata_sections, transparency
+from .arrays import Samples
 from .colour import to_srgb
 from .dither.container import Info as DitherInfo
 from .errors import InputError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .encoder_rule import EncoderOptions
     from .regions import Region
     from .targets import Target
-
-Pixels = NDArray[np.uint8]
 
 
 def encode(
@@ -51,38 +49,71 @@ def encode(
             others = (target.bpp, target.size, target.psnr)
             pixels = to_pixels(opened) if background is None else _flat(opened, background)
             return dither.encode(pixels, codec, target.quality, others)
-        pixels, found_metadata = to_picture(opened, metadata, strip, turn)
+        pixels, found_metadata, bits = to_picture(opened, metadata, strip, turn)
+    if pixels.dtype == np.uint16:
+        options = replace(options, bit_depth=bits)
     if background is not None:
         pixels = transparency.flatten(pixels, background)
     return _encode(pixels, target, options, metadata_sections.pack(found_metadata))
 
 
-def _flat(image: object, background: str) -> Pixels:
+def _flat(image: object, background: str) -> Samples:
     """Return the sRGB pixels of an image in front of a colour."""
     from .pixels import to_picture, to_pixels
 
-    pixels, metadata = to_picture(image)
+    pixels, metadata, _ = to_picture(image)
+    pixels = depth.as_type(pixels, np.uint8)
     if transparency.split(pixels)[1] is None:
         return to_pixels(image)
     pixels = transparency.flatten(pixels, background)
     return to_srgb(pixels, metadata.icc_profile) if metadata.icc_profile else pixels
 
 
-def decode(source: object, region: Region | None = None) -> Pixels:
-    """Decode a file, or a region of it; see `npeg.decode`."""
-    from . import codec, regions
+def decode(
+    source: object,
+    region: Region | None = None,
+    scale: float = 1,
+    partial: bool = False,
+    dtype: object = "uint8",
+) -> Samples:
+    """Decode a file, a region of it, it small, or what has arrived of it; see `npeg.decode`."""
+    from . import codec, regions, thumbnails
     from .sessions import give_memory_back
 
-    if region is not None:
+    wanted = depth.checked_dtype(dtype)
+    deep = wanted != np.uint8
+    factor = thumbnails.factor_of(scale)
+    if (region is not None) + (factor > 1) + bool(partial) > 1:
+        raise InputError("found several of region, scale and partial, expected one")
+    if factor > 1:
         with inputs.opened(source) as file:
-            pixels = regions.decode(file, region)
+            pixels: Samples = thumbnails.decode(file, factor)
+    elif region is not None:
+        with inputs.opened(source) as file:
+            pixels = regions.decode(file, region, deep)
     else:
         data = inputs.npeg_file(source)
         header = inputs.read_header(data)
         limits.check(header.width, header.height)
-        pixels = dither.decode(data) if dither.is_file(data) else codec.decode_pixels(data)
+        is_dither = dither.is_file(data)
+        pixels = dither.decode(data) if is_dither else codec.decode_pixels(data, deep, partial)
     give_memory_back(pixels.shape[0] * pixels.shape[1])
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(depth.as_type(pixels, wanted))
+
+
+def thumbnail(source: object, size: int | tuple[int, int]) -> Samples:
+    """Return a small picture of a file; see `npeg.thumbnail`."""
+    from . import thumbnails
+
+    wanted = thumbnails.box(size)
+    with inputs.opened(source) as file:
+        header = inputs.read_header(inputs.piece(file, container.HEADER_SIZE))
+        file.seek(0)
+        across = min(wanted[0], max(1, wanted[1] * header.width // header.height))
+        down = min(wanted[1], max(1, wanted[0] * header.height // header.width))
+        factor = thumbnails.factor_for(header.width, header.height, (across, down))
+        pixels = decode(file, scale=1 / factor)
+    return np.ascontiguousarray(thumbnails.fitted(pixels, wanted))
 
 
 def info(source: object) -> container.Info | DitherInfo:
@@ -103,7 +134,7 @@ def metadata(source: object) -> Metadata:
     return metadata_sections.read(data)
 
 
-def _encode(pixels: Pixels, target: Target, options: EncoderOptions, sections: bytes) -> bytes:
+def _encode(pixels: Samples, target: Target, options: EncoderOptions, sections: bytes) -> bytes:
     """Encode pixels and put sections before them; targets count the whole file."""
     from . import targets
     from .sessions import give_memory_back

@@ -13,6 +13,10 @@ class FormatError(NpegError):
     """The bytes are not a valid .npeg file."""
 
 
+class TruncatedError(FormatError):
+    """The bytes end before the file does."""
+
+
 class LimitError(NpegError):
     """Refused because of a documented limit."""
 

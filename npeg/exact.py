@@ -1,6 +1,7 @@
-"""Pixels <-> payloads that give every pixel back: palettes, colour transforms, the best method.
+"""Samples <-> payloads that give every pixel back: palettes, colour transforms, the best method.
 
-Enters: uint8 pixels, (H, W) or (H, W, 3). Leaves: a payload of section `E` or `A`, and the pixels.
+Enters: samples of 8 to 16 bits, (H, W) or (H, W, 3). Leaves: a payload of section `E` or `A`, and
+the samples.
 Does not know: tiles, files, networks.
 
 The encoder estimates what each method would cost, on parts of a large picture, and takes the best.
@@ -18,16 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import planes
+from .arrays import Samples
 from .errors import FormatError
 from .planes import Ints, Method, Planes
 
-Pixels = NDArray[np.uint8]
-
 PLAIN, GREEN, YCOCG, PALETTE = range(4)  # the first byte of a payload
 MOST_COLOURS = 256
+SAMPLE_BITS = 16  # of the largest samples
 MOST_GREYS = 16  # of a plane that has a palette
 LEAST_RUNS = 0.5  # share of pixels like their left neighbours, of greys that are no photograph
-LARGEST = 255  # sample
 SAMPLE = 192  # side of the parts of a large picture by which methods are compared
 FEWEST = 64  # pixels to fit a prediction to
 MOST = 1 << 16  # pixels that it is fitted to, about
@@ -35,27 +35,27 @@ ROUNDS = 3  # of fitting, each with less weight for what is far off
 _LENGTH = struct.Struct("<H")
 
 
-def encode(pixels: Pixels) -> bytes:
-    """Return the payload of pixels, (H, W) or (H, W, 3) uint8."""
-    return min(_candidates(_stacked(pixels)), key=_Candidate.cost_bits).payload()
+def encode(pixels: Samples, bits: int = 8) -> bytes:
+    """Return the payload of pixels, (H, W) or (H, W, 3), whose samples have so many bits."""
+    return min(_candidates(_stacked(pixels), bits), key=_Candidate.cost_bits).payload()
 
 
-def decode(payload: bytes, height: int, width: int, channels: int) -> Pixels:
-    """Return the pixels of a payload, (H, W) of one channel or (H, W, 3).
+def decode(payload: bytes, height: int, width: int, channels: int, bits: int = 8) -> Samples:
+    """Return the pixels of a payload, (H, W) or (H, W, 3), uint8, or uint16 of more bits.
 
     Raises:
         FormatError: it holds no such pixels.
     """
     turned = height > width
     shape = (channels, width, height) if turned else (channels, height, width)
-    stack = _read(payload, shape)
-    if stack.min() < 0 or stack.max() > LARGEST:
+    stack = _read(payload, shape, bits)
+    if stack.min() < 0 or stack.max() >= 1 << bits:
         raise FormatError(f"exact payload has samples of {stack.min()}..{stack.max()}")
-    stack = (stack.swapaxes(1, 2) if turned else stack).astype(np.uint8)
+    stack = (stack.swapaxes(1, 2) if turned else stack).astype(np.uint8 if bits == 8 else np.uint16)
     return np.ascontiguousarray(stack[0] if channels == 1 else stack.transpose(1, 2, 0))
 
 
-def may_be_small(pixels: Pixels) -> bool:
+def may_be_small(pixels: Samples) -> bool:
     """Tell what is worth a try where pixels may be lost: few colours, in runs if they are greys.
 
     That a photograph has more than 256 colours is told at once.
@@ -74,31 +74,33 @@ def may_be_small(pixels: Pixels) -> bool:
 # --- the format ---
 
 
-def _read(payload: bytes, shape: tuple[int, int, int]) -> Planes:
+def _read(payload: bytes, shape: tuple[int, int, int], bits: int) -> Planes:
     """Return planes (C, H, W), not larger than asked for, whatever the payload holds."""
     kind = payload[0] if payload else -1
     if kind == PALETTE:
-        return _read_palette(payload, shape)
+        return _read_palette(payload, shape, bits)
     if kind not in ((PLAIN,) if shape[0] == 1 else (PLAIN, GREEN, YCOCG)):
         raise FormatError(f"exact payload of {len(payload)} bytes starts with kind {kind}")
-    stack = planes.decode(payload[1:], shape, _bounds(kind, shape[0]))
+    stack = planes.decode(payload[1:], shape, _bounds(kind, shape[0], bits))
     return _BACK[kind](stack)
 
 
-def _read_palette(payload: bytes, shape: tuple[int, int, int]) -> Planes:
+def _read_palette(payload: bytes, shape: tuple[int, int, int], bits: int) -> Planes:
     """Return planes whose pixels are indexes of colours."""
     if len(payload) < 4:
         raise FormatError(f"exact payload has {len(payload)} bytes, a palette has four or more")
     count, (size,) = payload[1] + 1, _LENGTH.unpack_from(payload, 2)
     head, body = payload[4 : 4 + size], payload[4 + size :]
-    if len(head) < size or size > count * shape[0]:
+    sample = _sample_type(bits)
+    most = count * shape[0] * sample.itemsize
+    if len(head) < size or size > most:
         raise FormatError(f"exact payload has a palette of {size} bytes for {count} colours")
-    if size < count * shape[0]:
+    if size < most:
         if head[0:1] == bytes([PALETTE]):
             raise FormatError("exact payload has a palette in its palette")
-        colours = _read(head, (shape[0], 1, count))[:, 0]
+        colours = _read(head, (shape[0], 1, count), bits)[:, 0]
     else:
-        colours = np.frombuffer(head, np.uint8).reshape(count, shape[0]).T.astype(np.int32)
+        colours = np.frombuffer(head, sample).reshape(count, shape[0]).T.astype(np.int32)
     if count == 1 and body:
         raise FormatError(f"exact payload of one colour has {len(body)} bytes more")
     if count == 1:
@@ -111,12 +113,18 @@ def _index_bounds(count: int) -> tuple[Ints, Ints]:
     return np.zeros(1, np.int64), np.full(1, count - 1)
 
 
-def _bounds(kind: int, channels: int) -> tuple[Ints, Ints]:
+def _bounds(kind: int, channels: int, bits: int) -> tuple[Ints, Ints]:
     """Return the lowest and the highest value of each plane."""
+    largest = (1 << bits) - 1
     low = np.zeros(channels, np.int64)
     if kind != PLAIN:
-        low[1:] = -LARGEST
-    return low, np.full(channels, LARGEST)
+        low[1:] = -largest
+    return low, np.full(channels, largest)
+
+
+def _sample_type(bits: int) -> np.dtype[Any]:
+    """Return how a palette has samples of so many bits."""
+    return np.dtype(np.uint8 if bits == 8 else "<u2")
 
 
 def _to_green(rgb: Planes) -> Planes:
@@ -194,37 +202,38 @@ def _places(side: int) -> list[slice]:
     return [slice(c - SAMPLE // 2, c + SAMPLE // 2) for c in (side * 3 // 10, side * 7 // 10)]
 
 
-def _stacked(pixels: Pixels) -> Planes:
+def _stacked(pixels: Samples) -> Planes:
     """Return pixels as planes (C, H, W), turned so that they are no higher than wide."""
     stack = (pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)).astype(np.int32)
     return stack.swapaxes(1, 2) if stack.shape[1] > stack.shape[2] else stack
 
 
-def _candidates(stack: Planes) -> list[_Candidate]:
+def _candidates(stack: Planes, bits: int) -> list[_Candidate]:
     """Return the ways to code planes (C, H, W) that may be the best."""
     colours, grey = _colours(stack), len(stack) == 1
     if colours is not None and len(colours) == 1:
-        return [_indexed(stack, colours, direct=False)]
+        return [_indexed(stack, colours, bits, direct=False)]
     most = MOST_GREYS if grey else MOST_COLOURS
     found, few = [], False
     if colours is not None and len(colours) <= most:
-        found, few = [_indexed(stack, colours, direct) for direct in (True, False)], True
-    main = _transformed(stack, PLAIN if grey else GREEN)
+        found, few = [_indexed(stack, colours, bits, direct) for direct in (True, False)], True
+    main = _transformed(stack, PLAIN if grey else GREEN, bits)
     found += [main, main.fitted()]
     if few:
         return found
     found.append(main.coded_by(Method(guessing=False)).fitted())
     for kind in (PLAIN,) if grey else (GREEN, YCOCG):
-        smooth = _transformed(stack, kind).coded_by(Method(matching=False, guessing=False))
+        smooth = _transformed(stack, kind, bits).coded_by(Method(matching=False, guessing=False))
         found += [smooth, smooth.fitted()]
     return found
 
 
-def _transformed(stack: Planes, kind: int) -> _Candidate:
-    return _Candidate(bytes([kind]), _FORTH[kind](stack), _bounds(kind, len(stack)), Method())
+def _transformed(stack: Planes, kind: int, bits: int) -> _Candidate:
+    bounds = _bounds(kind, len(stack), bits)
+    return _Candidate(bytes([kind]), _FORTH[kind](stack), bounds, Method())
 
 
-def _indexed(stack: Planes, colours: Ints, direct: bool) -> _Candidate:
+def _indexed(stack: Planes, colours: Ints, bits: int, direct: bool) -> _Candidate:
     """Return planes as indexes of colours (n, C): by brightness, or the most frequent first."""
     places = np.searchsorted(_codes(colours.T), _codes(stack))
     if direct:
@@ -232,16 +241,16 @@ def _indexed(stack: Planes, colours: Ints, direct: bool) -> _Candidate:
     else:
         order = np.argsort(colours.sum(axis=1), kind="stable")
     index = np.argsort(order)[places][None].astype(np.int32)
-    head = bytes([PALETTE, len(colours) - 1]) + _palette(colours[order])
+    head = bytes([PALETTE, len(colours) - 1]) + _palette(colours[order], bits)
     return _Candidate(head, index, _index_bounds(len(colours)), Method(direct=direct))
 
 
-def _palette(colours: Ints) -> bytes:
+def _palette(colours: Ints, bits: int) -> bytes:
     """Return colours (n, C), as they are or, where that is shorter, coded as a picture."""
-    shortest = colours.astype(np.uint8).tobytes()
+    shortest = colours.astype(_sample_type(bits)).tobytes()
     kind = PLAIN if colours.shape[1] == 1 else GREEN
     method = Method(matching=False, guessing=False)
-    picture = _transformed(colours.T[:, None].astype(np.int32), kind).coded_by(method)
+    picture = _transformed(colours.T[:, None].astype(np.int32), kind, bits).coded_by(method)
     shortest = min(shortest, picture.payload(), key=len)
     return _LENGTH.pack(len(shortest)) + shortest
 
@@ -252,14 +261,15 @@ def _colours(stack: NDArray[Any]) -> Ints | None:
         codes = np.unique(_codes(part))
         if len(codes) > MOST_COLOURS:
             return None
-    return np.stack([codes >> 8 * k & 255 for k in reversed(range(len(stack)))], axis=1)
+    shifts = SAMPLE_BITS * np.arange(len(stack))[::-1]
+    return np.asarray(codes[:, None] >> shifts & (1 << SAMPLE_BITS) - 1)
 
 
 def _codes(stack: NDArray[Any]) -> Ints:
     """Return one number for each pixel of planes (C, ...)."""
     code = stack[0].astype(np.int64)
     for plane in stack[1:]:
-        code = code << 8 | plane
+        code = code << SAMPLE_BITS | plane
     return code
 
 

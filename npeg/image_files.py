@@ -18,10 +18,9 @@ from .errors import InputError, LimitError, warn
 from .files import STREAM
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from .arrays import Samples
     from .metadata_sections import Metadata
 
 PICTURES = (  # files that count in a folder
@@ -37,6 +36,7 @@ SAVE_OPTIONS: dict[str, dict[str, int]] = {  # of Pillow, per image format that 
 }
 
 _LIMIT_LOCK = threading.RLock()  # a .npeg file that Pillow opens comes by here again
+TIFF = ("49492a00", "4d4d002a")  # what such files start with
 WITHOUT_ALPHA = ("JPEG", "PPM", "PCX", "EPS", "PDF", "BMP", "DIB", "MPO", "XBM", "MSP")
 
 
@@ -50,6 +50,9 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
         with _pillow_limit():
             image = PIL.Image.open(file)
     except PIL.UnidentifiedImageError:
+        if start in TIFF:
+            expected = "expected grey or RGB of 8 or 16 bits, or grey of floats"
+            raise InputError(f"found a TIFF image that Pillow does not read, {expected}") from None
         raise InputError(f"found no image: starts with {start}, expected JPEG, PNG, ...") from None
     except PIL.Image.DecompressionBombError as error:
         raise LimitError(f"found a far too large image: {error}") from error
@@ -115,14 +118,32 @@ def image_format(output: str) -> str:
     return image_format
 
 
-def image_file(
-    pixels: NDArray[np.uint8], image_format: str, metadata: Metadata | None = None
-) -> bytes:
+def dtype(image_format: str, bits: int, asked: bool) -> str:
+    """Return the type of pixels for an image format: with 16 bits where these are wanted and held.
+
+    Args:
+        image_format: Pillow's name of it.
+        bits: 8 or 16 a sample.
+        asked: whether the user has said so: 16 bits must be held.
+
+    Raises:
+        InputError: they are not.
+    """
+    from . import deep_files
+
+    held = image_format in deep_files.FORMATS
+    if bits == 16 and asked and not held:
+        expected = f"expected {', '.join(deep_files.FORMATS)}"
+        raise InputError(f"found {image_format} for 16 bits a sample, {expected}")
+    return "uint16" if bits == 16 and held else "uint8"
+
+
+def image_file(pixels: Samples, image_format: str, metadata: Metadata | None = None) -> bytes:
     """Return the bytes of an image file with these pixels and what it can hold of the metadata.
 
     Args:
-        pixels: (H, W, 3), in the space of the metadata's ICC profile, or grey (H, W), or with alpha
-            (H, W, 4) or (H, W, 2).
+        pixels: uint8, or uint16 where `dtype` says so, (H, W, 3), in the space of the metadata's
+            ICC profile, or grey (H, W), or with alpha (H, W, 4) or (H, W, 2).
         image_format: Pillow's name of it.
         metadata: of the .npeg file that the pixels are from.
 
@@ -144,6 +165,10 @@ def image_file(
         options |= more
     buffer = io.BytesIO()
     try:
+        if pixels.dtype != "uint8":
+            from . import deep_files
+
+            return deep_files.write(pixels, image_format, options)
         PIL.Image.fromarray(pixels).save(buffer, format=image_format, **options)
     except (OSError, ValueError, OverflowError, struct.error) as error:
         raise InputError(f"found an image that {image_format} cannot hold: {error}") from error
@@ -151,17 +176,19 @@ def image_file(
 
 
 def _with_metadata(
-    pixels: NDArray[np.uint8], image_format: str, metadata: Metadata
-) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    pixels: Samples, image_format: str, metadata: Metadata
+) -> tuple[Samples, dict[str, Any]]:
     """Return the pixels and the options of `Image.save`; warn of what is lost."""
-    from . import transparency
+    from . import depth, transparency
     from .colour import to_srgb
     from .pillow_metadata import save_options
 
     options, lost = save_options(metadata, image_format)
     if lost.icc_profile:
         warn(f"colours are converted to sRGB: {image_format} holds no ICC profile")
-        colours, alpha = transparency.split(pixels)
+        if pixels.dtype != "uint8":
+            warn("16 bits a sample are cut to 8, as their colours are converted")
+        colours, alpha = transparency.split(depth.as_type(pixels, "uint8"))
         pixels = transparency.join(to_srgb(colours, lost.icc_profile), alpha)
         lost = lost.without("icc_profile")
     if names := lost.names():

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from . import container, dither, limits
-from .container import PIECE
 from .errors import InputError, LimitError, NpegError
+from .sections import MOST_METADATA, PIECE
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL import Image
 
+    from .arrays import Pixels
     from .dither.container import Header as DitherHeader
 
 
@@ -78,7 +77,7 @@ def _can_seek(file: Any) -> bool:
 
 
 @contextmanager
-def image_or_array(source: object) -> Iterator[Image.Image | NDArray[np.uint8]]:
+def image_or_array(source: object) -> Iterator[Image.Image | Pixels]:
     """Give the Pillow image or the array that is handed in, or that of an image file.
 
     The pixels of an image that is opened here are given back in the end.
@@ -119,7 +118,7 @@ def image_or_array(source: object) -> Iterator[Image.Image | NDArray[np.uint8]]:
         yield image
 
 
-def pixels_of(source: object) -> NDArray[np.uint8]:
+def pixels_of(source: object) -> Pixels:
     """Return sRGB pixels (H, W, 3), or grey ones (H, W), C-contiguous, of what is handed in."""
     from .pixels import to_pixels
 
@@ -127,7 +126,7 @@ def pixels_of(source: object) -> NDArray[np.uint8]:
         return to_pixels(image)
 
 
-def rgb_file(path: Path) -> NDArray[np.uint8]:
+def rgb_file(path: Path) -> Pixels:
     """Return an image file as sRGB pixels (H, W, 3), grey three times.
 
     Raises:
@@ -173,7 +172,7 @@ def rest(file: Any, header: container.Header | DitherHeader) -> bytes:
     Raises:
         LimitError: it is far longer than the header allows; no more of it is read.
     """
-    parts, left = [], header.most_bytes + container.MOST_METADATA
+    parts, left = [], header.most_bytes + MOST_METADATA
     while part := piece(file, PIECE):
         parts.append(part)
         left -= len(part)

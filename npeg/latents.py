@@ -1,17 +1,18 @@
 """The latents of one tile: to symbols and bytes, and back. The two ways face each other.
 
-Enters: y and z of the analysis, or the payload of a tile. Leaves: that payload, or y_hat.
+Enters: y and z of the analysis, or the payloads of a tile. Leaves: these, or y_hat.
 
     encoder                        decoder
     quantise: y, z to symbols      dequantise: symbols to y_hat
     correct: symbols chosen anew
-    code: symbols to a payload     read: a payload to symbols
+    code: symbols to payloads      read: payloads to symbols
 
 Symbols follow the hyper-latents alone: their probability tables come from integers, so every
 decoder reads the same symbols. Means come from float networks and are only added, so machines
 may differ by a rounding of a pixel, never more.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,9 +21,12 @@ from numpy.typing import NDArray
 from . import entropy
 from .encoder_rule import Tune, cheapest, round_to_symbols, thresholds, weigh
 from .networks import Model
+from .sections import HYPER, LOW, MIDDLE, TILE, Parts, size_bytes
 from .tiles import crop
 
 MAX_SYMBOL = entropy.MAX_MAGNITUDE
+LAYERS = {LOW: 6, MIDDLE: 20, TILE: 1 << 16}  # how many channels are there with each
+LAYERED = 4096  # bytes of a tile from which layers make it at most 1 % larger
 
 Float = NDArray[np.float32]
 Indexes = NDArray[np.uint8]
@@ -88,33 +92,65 @@ def dequantise(model: Model, z_hat: Float, symbols: Float, level: int) -> Float:
     return y_hat
 
 
-def code(model: Model, tile: Quantised, level: int) -> bytes:
-    """Return the payload of a tile."""
-    coded = tile.indexes >= model.first_coded
-    latents = tile.symbols[coded].astype(np.int32), tile.indexes[coded]
-    return entropy.encode([hyper_group(model, tile.z_hat, level), latents], model.tables)
+def code(model: Model, tile: Quantised, level: int) -> Parts:
+    """Return the payloads of a tile: layers, or one where they would make it much larger."""
+    hyper, coded = hyper_group(model, tile.z_hat, level), tile.indexes >= model.first_coded
+    channels = {HYPER: hyper} | {
+        kind: _group(tile, coded & part[:, None, None]) for kind, part in _layers(model, LAYERS)
+    }
+    parts = {kind: entropy.encode([group], model.tables) for kind, group in channels.items()}
+    if size_bytes(parts) >= LAYERED:
+        return parts
+    return {TILE: entropy.encode([hyper, _group(tile, coded)], model.tables)}
 
 
 def read(
-    model: Model, payload: bytes, shape: tuple[int, int], level: int
+    model: Model, parts: Parts, shape: tuple[int, int], level: int
 ) -> tuple[Float, Float, Indexes]:
     """Entropy-decode a tile of so many latents (h, w): exact, whatever the machine.
+
+    Symbols of layers that are not there are 0.
 
     Returns:
         z_hat (Z, h/4, w/4), the latents' symbols (M, h, w) and their table indexes (M, h, w).
 
     Raises:
-        FormatError: the payload does not hold these symbols.
+        FormatError: the payloads do not hold these symbols.
     """
     h, w = shape
-    decoder = entropy.Decoder(payload, model.tables)
+    layered = HYPER in parts
+    decoder = entropy.Decoder(parts[HYPER if layered else TILE], model.tables)
     shape_z = (model.hyper_latents, -(-h // 4), -(-w // 4))
-    z_hat = decoder.decode(_index_z(model, shape_z, level)).reshape(shape_z).astype(np.float32)
+    index_z = _index_z(model, shape_z, level)
+    z_hat = decoder.decode(index_z, last=layered).reshape(shape_z).astype(np.float32)
     indexes = np.ascontiguousarray(crop(model.scale_indexes(z_hat, level), shape))
-    places = np.flatnonzero(indexes >= model.first_coded)
+    coded = indexes >= model.first_coded
     symbols = np.zeros(indexes.shape, np.float32)
-    symbols.ravel()[places] = decoder.decode(indexes.ravel()[places], last=True)
+    for kind, channels in _layers(model, parts):
+        if layered:
+            decoder = entropy.Decoder(parts[kind], model.tables)
+        places = np.flatnonzero(coded & channels[:, None, None])
+        symbols.ravel()[places] = decoder.decode(indexes.ravel()[places], last=True)
     return z_hat, symbols, indexes
+
+
+def _group(tile: Quantised, coded: NDArray[np.bool_]) -> Group:
+    """Return the latents that are coded and their table indexes, flat."""
+    return tile.symbols[coded].astype(np.int32), tile.indexes[coded]
+
+
+def _layers(model: Model, kinds: Iterable[bytes]) -> Iterator[tuple[bytes, NDArray[np.bool_]]]:
+    """Yield the layers of latents that are among `kinds`, each with its channels, (M,).
+
+    Each holds what those before it have left, of the channels of low frequencies alone but the
+    last.
+    """
+    left = np.ones(model.latents, np.bool_)
+    for kind in LAYERS:
+        if kind in kinds:
+            channels = left & (model.frequency_ranks < LAYERS[kind])
+            yield kind, channels
+            left &= ~channels
 
 
 def hyper_group(model: Model, z_hat: Float, level: int) -> Group:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from .container import MAX_METADATA, METADATA, MOST_METADATA, pack_section, read_sections
+from .container import read_sections
 from .errors import FormatError, InputError
+from .sections import MAX_METADATA, METADATA, MOST_METADATA, pack_section
 
 MAX_TEXTS = 1 << 12
 PLAIN, DEFLATED = 0, 1  # the first byte of a payload

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from . import weights
+from .arrays import Levels, Pixels
 from .container import LEVELS
 from .entropy import Tables
 from .errors import FormatError
@@ -27,7 +29,8 @@ DEFAULT_MODEL = 8
 FOLDER = Path(__file__).parent / "models"
 
 Float = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
+
+LEVEL = np.float32(1 / 255)  # of the synthesis in [0, 1], as its graph divides by it
 
 
 def fingerprint(folders: Iterable[Path]) -> str:
@@ -71,6 +74,10 @@ class Model:
         return self._session("synthesis")
 
     @cached_property
+    def _preview(self) -> ort.InferenceSession:
+        return self._session("preview")
+
+    @cached_property
     def _latent_error(self) -> ort.InferenceSession:
         return self._session("latent_error")
 
@@ -106,13 +113,26 @@ class Model:
         """M, the number of latent channels."""
         return int(self._entropy["offset_y"].shape[1])
 
+    @cached_property
+    def frequency_ranks(self) -> NDArray[np.int64]:
+        """The place of each latent channel by its frequency, (M,): low ones come first.
+
+        Each axis of colour has its channels by frequency; there are about three of luma for one of
+        each chroma axis, and so do they take turns.
+        """
+        luma = min(self.latents * 5 // 8, 256)
+        others = self.latents - luma
+        counts = luma, (others + 1) // 2, others // 2
+        shares = np.concatenate([np.arange(count) / max(count, 1) for count in counts])
+        return np.argsort(np.argsort(shares, kind="stable"), kind="stable")
+
     def index_z(self, level: int) -> NDArray[np.int32]:
         """Return the table index of each hyper-latent channel, (Z,)."""
         return self._entropy["index_z"][level]
 
-    def analysis(self, pixels: Pixels, level: int) -> tuple[Float, Float]:
-        """(H, W, 3), sides multiples of 64, to y (M, H/16, W/16) and z (Z, H/64, W/64)."""
-        y, z = self._analysis.run(None, {"pixels": pixels[None], "t": self._t(level)})
+    def analysis(self, levels: Levels, level: int) -> tuple[Float, Float]:
+        """Levels of 255 (H, W, 3), sides multiples of 64, to y (M, H/16, W/16) and z, a quarter."""
+        y, z = self._analysis.run(None, {"pixels": _batch(levels), "t": self._t(level)})
         return y[0], z[0]
 
     def scale_indexes(self, z_hat: Float, level: int) -> Pixels:
@@ -122,7 +142,7 @@ class Model:
             "multiplier": self._row("multiplier_z", level),
             "offset": self._row("offset_y", level),
         }
-        indexes: Pixels = self._scale_head.run(None, inputs)[0][0]
+        indexes: NDArray[np.uint8] = self._scale_head.run(None, inputs)[0][0]
         return indexes
 
     def anchor_means(self, z_hat: Float, level: int) -> tuple[Float, Float, Float]:
@@ -144,13 +164,29 @@ class Model:
     def synthesis(self, y_hat: Float, level: int) -> Pixels:
         """y_hat (M, h, w) to pixels (16h, 16w, 3)."""
         inputs = {"y_hat": y_hat[None], "t": self._t(level)}
-        pixels: Pixels = self._synthesis.run(None, inputs)[0][0]
+        pixels: Pixels = self._synthesis.run(["pixels"], inputs)[0][0]
+        return pixels
+
+    def levels(self, y_hat: Float, level: int) -> Float:
+        """y_hat (M, h, w) to what `synthesis` rounds, levels 0..255 (16h, 16w, 3)."""
+        inputs = {"y_hat": y_hat[None], "t": self._t(level)}
+        patches: Float = self._synthesis.run(["patches"], inputs)[0][0]
+        h, w, channels = patches.shape
+        side = isqrt(channels // 3)
+        rows = patches.reshape(h, w, side, side * 3).swapaxes(1, 2)
+        levels = np.divide(rows, LEVEL, order="C").reshape(h * side, w * side, 3)
+        return levels.clip(0, 255, out=levels)
+
+    def preview(self, y_hat: Float, level: int) -> Pixels:
+        """y_hat (M, h, w) to a picture of a quarter of the size, (4h, 4w, 3), by a matrix alone."""
+        inputs = {"y_hat": y_hat[None], "t": self._t(level)}
+        pixels: Pixels = self._preview.run(None, inputs)[0][0]
         return pixels
 
     def latent_error(
-        self, pixels: Pixels, decoded: Pixels, level: int, chroma: float, masking: float
+        self, pixels: Levels, decoded: Levels, level: int, chroma: float, masking: float
     ) -> tuple[Float, Float]:
-        """Project the error of a decoded image (H, W, 3), sides multiples of 16, on the latents.
+        """Project the error of decoded levels (H, W, 3), sides multiples of 16, on the latents.
 
         An error of chroma counts `chroma` times, one of its means chroma^3 times; that of a pixel
         the less by the slopes around it, the larger `masking` is: 0 for not at all.
@@ -159,7 +195,7 @@ class Model:
             (M, H/16, W/16), by how many symbols each latent should be larger if the synthesis were
             linear and the others stayed; the same shape, the bits that a squared symbol is worth.
         """
-        inputs = {"pixels": pixels[None], "decoded": decoded[None], "t": self._t(level)}
+        inputs = {"pixels": _batch(pixels), "decoded": _batch(decoded), "t": self._t(level)}
         inputs |= {"chroma": np.array([chroma], np.float32)}
         inputs |= {"masking": np.array([masking], np.float32)}
         error, weight = self._latent_error.run(None, inputs)
@@ -173,6 +209,11 @@ class Model:
 
     def _row(self, name: str, level: int) -> Float:
         return self._entropy[name][level].astype(np.float32)[None, :, None, None]
+
+
+def _batch(levels: Levels) -> Float:
+    """Return levels (H, W, 3) as the graphs take them, (1, H, W, 3)."""
+    return levels[None].astype(np.float32, copy=False)
 
 
 @once_a_process

@@ -1,6 +1,7 @@
 """npeg as a codec of numcodecs, found by its entry point: chunks of pixels in a zarr array.
 
-Enters or leaves: uint8 chunks, (..., H, W), (..., H, W, 1) or (..., H, W, 3) with one picture.
+Enters or leaves: chunks of uint8 or uint16, (..., H, W), (..., H, W, 1) or (..., H, W, 3) with one
+picture.
 The codec is lossy: zarr keeps what `npeg.decode` returns.
 """
 
@@ -14,6 +15,7 @@ from numcodecs.compat import ensure_ndarray_like, ndarray_copy
 
 from . import decode, encode
 from .errors import InputError
+from .inputs import read_header
 
 
 class Npeg(Codec):  # type: ignore[misc]  # numcodecs has no types
@@ -34,10 +36,12 @@ class Npeg(Codec):  # type: ignore[misc]  # numcodecs has no types
         """Return the .npeg file of a chunk.
 
         Raises:
-            InputError: the chunk is not one picture of uint8.
+            InputError: the chunk is not one picture of uint8 or uint16.
         """
         chunk = np.asarray(ensure_ndarray_like(buf))
         picture = chunk.squeeze(axis=tuple(np.flatnonzero(np.equal(chunk.shape[:-3], 1))))
+        if chunk.dtype.kind == "f":
+            raise InputError(f"found a chunk of {chunk.dtype}, expected uint8 or uint16")
         if picture.ndim not in (2, 3):
             expected = "expected one picture, (H, W) or (H, W, 3), a chunk"
             raise InputError(f"found a chunk of shape {chunk.shape}, {expected}")
@@ -45,4 +49,6 @@ class Npeg(Codec):  # type: ignore[misc]  # numcodecs has no types
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """Return the pixels of a chunk, flat in C order, or in the shape of `out`."""
-        return ndarray_copy(decode(ensure_ndarray_like(buf)).ravel(), out)
+        data = bytes(ensure_ndarray_like(buf))
+        dtype = "uint16" if getattr(read_header(data), "deep", False) else "uint8"
+        return ndarray_copy(decode(data, dtype=dtype).ravel(), out)

@@ -1,27 +1,26 @@
-"""Any image to uint8 pixels, RGB or grey, or a clear refusal: never a wrong picture.
+"""Any image to pixels, RGB or grey, or a clear refusal: never a wrong picture.
 
-Enters: a Pillow image or an array.  Leaves: uint8, (H, W, 3) RGB or (H, W) grey, where something
-is transparent with alpha, (H, W, 4) or (H, W, 2), and metadata.
+Enters: a Pillow image or an array.  Leaves: uint8, or uint16 of more than 8 bits, (H, W, 3) RGB or
+(H, W) grey, where something is transparent with alpha, (H, W, 4) or (H, W, 2), and metadata.
 What npeg cannot store yet is warned about.  This module knows no codec, only the limit of sizes.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from . import limits, pillow_metadata, stated_colours, transparency
-from .colour import GREY_MODES, settle
+from . import deep_images, depth, limits, pillow_metadata, stated_colours, transparency
+from .arrays import Samples
+from .colour import GREY_MODES, settle, stays
+from .deep_images import Deep
 from .errors import InputError, warn
 from .metadata_sections import Metadata
 
-Pixels = NDArray[np.uint8]
-
-DEEP_MODES = {"F": "32-bit floats", "I": "32-bit integers", "I;16": "16 bits a sample"}
 UPRIGHT = {  # EXIF orientation -> how to turn such an image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -31,29 +30,38 @@ UPRIGHT = {  # EXIF orientation -> how to turn such an image upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-TIFF_BITS = 258  # tag of the bits of each sample
 
 
-def to_pixels(image: object) -> Pixels:
-    """Return the pixels of a Pillow image or of an array, in sRGB.
+class Picture(NamedTuple):
+    """What `npeg.encode` takes in: pixels, the metadata that goes with them, bits of the source."""
+
+    pixels: Samples
+    metadata: Metadata
+    bits: int
+
+
+def to_pixels(image: object) -> NDArray[np.uint8]:
+    """Return the 8-bit pixels of a Pillow image or of an array, in sRGB.
 
     Args:
-        image: a Pillow image, or a uint8 array (H, W), (H, W, 1..4); its alpha is opaque.
+        image: a Pillow image, or an array (H, W), (H, W, 1..4) of uint8, uint16 or floats from 0
+            to 1; its alpha is opaque.
 
     Returns:
         uint8, (H, W, 3) sRGB or (H, W) grey.
 
     Raises:
-        InputError: damaged, empty, transparent, not 8 bits a sample, or not an image at all.
+        InputError: damaged, empty, transparent, or not an image at all.
         LimitError: too large.
 
     Warns:
-        UserWarning: the image has metadata, which pixels alone have not.
+        UserWarning: the image has metadata, which pixels alone have not, or more than 8 bits.
     """
     if not isinstance(image, Image.Image):
-        return _opaque(_checked(image))
-    pixels, metadata = _from_pillow(image, None, keep=False)
-    pixels = _opaque(pixels)
+        array = _checked(image)
+        return _opaque(_eight_bits(Picture(array, Metadata(), 8 * array.itemsize)))
+    picture = _from_pillow(image, None, keep=False)
+    pixels, metadata = _opaque(_eight_bits(picture)), picture.metadata
     if names := metadata.without("dpi", "comment", "text").names():
         warn(f"{' and '.join(names)} metadata is not stored")
     return pixels
@@ -61,7 +69,7 @@ def to_pixels(image: object) -> Pixels:
 
 def to_picture(
     image: object, metadata: Metadata | None = None, strip: bool = False, turn: int = 0
-) -> tuple[Pixels, Metadata]:
+) -> Picture:
     """Return pixels in their own colour space, upright, and the metadata that goes with them.
 
     Alpha that is opaque everywhere is left out.
@@ -77,48 +85,65 @@ def to_picture(
     """
     if not isinstance(image, Image.Image):
         pixels = _checked(image)
+        bits = 8 * pixels.itemsize
         if metadata is None:
-            return pixels, Metadata()
-        image = Image.fromarray(pixels)
-    pixels, found = _from_pillow(image, metadata, keep=True, turn=turn)
-    return pixels, found.stripped() if strip else found
+            return Picture(pixels, Metadata(), bits)
+        image = Image.fromarray(depth.as_type(pixels, np.uint8))
+        deep = None if bits == 8 else Deep(pixels, bits)
+        found = _from_pillow(image, metadata, keep=True, turn=turn, deep=deep)
+    else:
+        found = _from_pillow(image, metadata, keep=True, turn=turn)
+    return found._replace(metadata=found.metadata.stripped()) if strip else found
 
 
-def _checked(array: object) -> Pixels:
+def _checked(array: object) -> Samples:
     if isinstance(array, np.ndarray):
         return _from_array(array)
     found = type(array).__name__
-    raise InputError(f"found {found}, expected a Pillow image or a uint8 NumPy array")
+    raise InputError(f"found {found}, expected a Pillow image or a NumPy array")
 
 
-def _from_array(array: NDArray[Any]) -> Pixels:
-    expected = "expected uint8 of shape (H, W) or (H, W, 1), 2, 3 or 4"
-    if array.dtype != np.uint8 or array.ndim not in (2, 3):
-        raise InputError(f"found an array of {array.dtype} {array.shape}, {expected}")
-    if array.ndim == 3 and not 1 <= array.shape[2] <= 4:
+def _from_array(array: NDArray[Any]) -> Samples:
+    expected = "expected uint8, uint16 or floats of shape (H, W) or (H, W, 1), 2, 3 or 4"
+    samples = depth.of_array(array) if array.ndim in (2, 3) else None
+    if samples is None or (array.ndim == 3 and not 1 <= array.shape[2] <= 4):
         raise InputError(f"found an array of {array.dtype} {array.shape}, {expected}")
     if not array.size:
         raise InputError(f"found an empty array of shape {array.shape}, expected a pixel or more")
     limits.check(array.shape[1], array.shape[0])
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    return np.ascontiguousarray(transparency.without_opaque(array))
+    if samples.ndim == 3 and samples.shape[2] == 1:
+        samples = samples[:, :, 0]
+    return np.ascontiguousarray(transparency.without_opaque(samples))
+
+
+def _eight_bits(picture: Picture) -> NDArray[np.uint8]:
+    """Return pixels in 8 bits; more of them are warned about."""
+    if picture.pixels.dtype != np.uint8:
+        warn(f"{picture.bits} bits a sample are cut to 8")
+    return depth.as_type(picture.pixels, np.uint8)
 
 
 def _from_pillow(
-    image: Image.Image, metadata: Metadata | None, keep: bool, turn: int = 0
-) -> tuple[Pixels, Metadata]:
-    """Return upright pixels and their metadata; `keep` RGB in its own space."""
+    image: Image.Image,
+    metadata: Metadata | None,
+    keep: bool,
+    turn: int = 0,
+    deep: Deep | None = None,
+) -> Picture:
+    """Return upright pixels and their metadata; `keep` RGB in its own space.
+
+    `deep` has the samples where the image is not what has them.
+    """
     if not (image.width and image.height):
         raise InputError(f"found an image of {image.width}x{image.height} pixels, expected 1x1 up")
     limits.check(image.width, image.height)
     if metadata is not None:
         given, metadata = metadata, pillow_metadata.checked(metadata)
         turn = turn or pillow_metadata.stated_orientation(given)
-    _refuse_deep(image)  # before loading, which cuts some 16-bit images down to 8 bits
     stated = stated_colours.read(image)
-    if stated.bits > 8:
-        warn(f"{stated.bits} bits a sample are cut to 8")
+    bits = deep_images.bits_of(image, stated.bits)
+    if bits > 8:  # before loading, which cuts most of them down to 8
+        deep = deep_images.read(image, bits)
     _load(image)  # then metadata, which may be behind the pixels; Pillow turns TIFF images itself
     orientation = turn or pillow_metadata.orientation(image)
     found = pillow_metadata.of(image) if metadata is None else metadata
@@ -126,30 +151,48 @@ def _from_pillow(
     if metadata and metadata.icc_profile:
         icc_profile, convert = metadata.icc_profile, False
     _warn_of_frames(image)
+    keep = keep and not convert
+    if deep is None:
+        pixels, icc_profile = _eight(image, icc_profile, keep, orientation)
+        return Picture(pixels, replace(found, icc_profile=icc_profile), 8)
+    pixels, icc_profile = _sixteen(deep, icc_profile, keep, orientation)
+    bits = deep.bits if pixels.dtype == np.uint16 else 8
+    return Picture(pixels, replace(found, icc_profile=icc_profile), bits)
+
+
+def _eight(
+    image: Image.Image, icc_profile: bytes, keep: bool, orientation: int
+) -> tuple[Samples, bytes]:
+    """Return the upright pixels of a loaded image of 8 bits, and the profile for them."""
     colours, alpha = _apart(image)
-    settled, icc_profile = settle(colours, icc_profile, keep and not convert)
+    settled, icc_profile = settle(colours, icc_profile, keep)
     if orientation in UPRIGHT:
         settled = settled.transpose(UPRIGHT[orientation])
         alpha = alpha and alpha.transpose(UPRIGHT[orientation])
     pixels = transparency.join(np.array(settled), None if alpha is None else np.asarray(alpha))
-    return pixels, replace(found, icc_profile=icc_profile)
+    return pixels, icc_profile
 
 
-def _refuse_deep(image: Image.Image) -> None:
-    """Raise InputError for more than 8 bits a sample, also where Pillow would cut them to 8."""
-    bits = DEEP_MODES.get(image.mode) or DEEP_MODES.get(image.mode[:4])
-    tags = getattr(image, "tag_v2", {})
-    if not bits and max(tags.get(TIFF_BITS) or (8,)) > 8:
-        bits = f"{max(tags[TIFF_BITS])} bits a sample"
-    for tile in getattr(image, "tile", ()):
-        args = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-        raw_mode = next((arg for arg in args if isinstance(arg, str)), "")
-        deep_raw = ";16" in raw_mode and not raw_mode.startswith("BGR")  # that one is 5+6+5 bits
-        largest = max((arg for arg in args if isinstance(arg, int)), default=0)
-        if deep_raw or (tile.codec_name.startswith("ppm") and largest > 255):
-            bits = bits or "16 bits a sample"
-    if bits:
-        raise InputError(f"found {bits}, expected 8; convert the image to 8 bits first")
+def _sixteen(deep: Deep, icc_profile: bytes, keep: bool, orientation: int) -> tuple[Samples, bytes]:
+    """Return the same of deep samples; those whose colours are converted leave as 8 bits."""
+    samples = deep.samples
+    mode = "L" if samples.ndim == 2 or samples.shape[2] == 2 else "RGB"
+    stay, profile = stays(mode, icc_profile, keep)
+    if not stay:
+        warn(f"{deep.bits} bits a sample are cut to 8, as their colours are converted to sRGB")
+        image = Image.fromarray(depth.as_type(samples, np.uint8))
+        return _eight(image, icc_profile, keep, orientation)
+    pixels = transparency.without_opaque(samples)
+    return np.ascontiguousarray(_turned(pixels, orientation)), profile
+
+
+def _turned(pixels: Samples, orientation: int) -> Samples:
+    """Return pixels (H, W, ...) upright, as UPRIGHT turns images."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return pixels[::rows, ::columns]
 
 
 def _load(image: Image.Image) -> None:
@@ -180,7 +223,7 @@ def _apart(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return colours, alpha if np.asarray(alpha).min() < transparency.OPAQUE else None
 
 
-def _opaque(pixels: Pixels) -> Pixels:
+def _opaque(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return pixels that have no alpha; raise InputError where something is transparent."""
     _, alpha = transparency.split(pixels)
     if alpha is not None:

@@ -50,6 +50,7 @@ LINEAR = ("w", "n", "nw", "ne", "ww", "nn", "nne", "nww")  # of the linear predi
 WEIGHT_BITS = 7  # of its weights' fraction
 ACTIVITY = np.array([0, 1, 2, 4, 7, 11, 17, 26, 40, 64, 110])  # upper ends of the contexts
 CONTEXTS = len(ACTIVITY) + 1
+CONTEXT_BITS = 8  # of samples that these are for; of more, so many leading ones count
 
 HASH_BITS = 16
 CERTAIN = 7  # hits in a row from which a guess is as certain as it gets
@@ -177,6 +178,7 @@ class _Walk:
         self.method = method
         self.low, self.high = (np.asarray(bound, np.int64)[:, None] for bound in bounds)
         span = self.high.max() if method.direct else 2 * (self.high - self.low).max() + 1
+        self.coarseness = max(0, int(self.high.max()).bit_length() - CONTEXT_BITS)
         self.matches = _match_tables()
         self.tokens = _token_tables(self.channels, int(span), method.direct)
         self.values = np.zeros((BACK, self.channels, self.height + MARGIN), np.int64)
@@ -269,7 +271,7 @@ class _Walk:
             table = np.minimum(near[0], DIRECT_ROWS - 1)
             return _tokens(coder, self.tokens, table, known)
         expected = self._prediction(near)
-        table = _activity(near) + CONTEXTS * np.arange(self.channels)[:, None]
+        table = _activity(near, self.coarseness) + CONTEXTS * np.arange(self.channels)[:, None]
         if known is not None:
             known = known - expected
             known = np.where(known < 0, -2 * known - 1, 2 * known)
@@ -350,10 +352,11 @@ def _pattern(near: Ints) -> Ints:
     return pattern
 
 
-def _activity(near: list[Ints]) -> Ints:
-    """Return the context, 0..11, of pixels by how much their neighbours differ."""
+def _activity(near: list[Ints], coarseness: int) -> Ints:
+    """Return the context, 0..11, of pixels by how much neighbours differ, in 2^coarseness."""
     w, n, nw, ne, ww, nn = near[:6]
     differences = abs(w - nw) + abs(n - nw) + abs(n - ne) + abs(ww - w) + abs(nn - n)
+    differences >>= coarseness
     return CONTEXT_OF_ACTIVITY[np.minimum(differences, len(CONTEXT_OF_ACTIVITY) - 1)]
 
 

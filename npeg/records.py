@@ -80,6 +80,7 @@ def info_text(record: Record) -> str:
     model = f"dither variant {number}, {planes} planes" if planes else f"model {number}"
     quality = "lossless" if record.get("lossless") else f"quality {record['quality']:g}"
     alpha = " with alpha" if record.get("alpha") else ""
+    alpha += f" {record['bit_depth']} bits" if record.get("bit_depth", 8) > 8 else ""
     if record["residual_bytes"]:
         model += f"  residual {_size_text(record['residual_bytes'])}"
     return (

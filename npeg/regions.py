@@ -1,6 +1,6 @@
 """A rectangle of a .npeg file's image, from the tiles that have a say in it and no others.
 
-Enters: a file object that can be read from any place. Leaves: uint8 pixels as `codec` returns them.
+Enters: a file object that can be read from any place. Leaves: pixels as `codec` returns them.
 What is skipped is not verified: the lengths of sections lead from tile to tile.
 """
 
@@ -10,24 +10,38 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import container, decoder, dither, inputs, limits, tiles
-from .container import HEADER_SIZE, PARTS, TILE, Header, Parts
-from .decoder import Decoded
-from .errors import FormatError, InputError
+from .arrays import Samples
+from .container import HEADER_SIZE, Header
+from .errors import InputError
+from .sections import (
+    HYPER,
+    LOW,
+    MIDDLE,
+    MOST_METADATA,
+    PARTS,
+    TILE,
+    Parts,
+    add_part,
+    check_parts,
+    read_head,
+    read_payload,
+)
 from .tiles import Tile
 
+LATENTS = {HYPER, LOW, MIDDLE, TILE}  # sections that say something of a tile's latents
+
 Region = tuple[int, int, int, int]
-Pixels = NDArray[np.uint8]
 
 
-def decode(file: Any, region: Region) -> Pixels:
+def decode(file: Any, region: Region, deep: bool = False) -> Samples:
     """Decode a rectangle of an image; it equals that of the whole image.
 
     Args:
         file: a file object at the beginning of a .npeg file.
         region: left, top, width and height in pixels, inside the image.
+        deep: whether uint16 samples are wanted; those of dither files are uint8 all the same.
 
     Raises:
         FormatError: what is read is not valid.
@@ -39,7 +53,7 @@ def decode(file: Any, region: Region) -> Pixels:
     window = inside(region, header.width, header.height)
     limits.check(window.right - window.left, window.bottom - window.top)
     if isinstance(header, Header):
-        return _decode(file, window, header)
+        return _decode(file, window, header, deep)
     whole = dither.decode(head + inputs.rest(file, header))
     return np.ascontiguousarray(whole[window.pixels])
 
@@ -63,30 +77,27 @@ def inside(region: object, width: int, height: int) -> Tile:
     return Tile(top, top + down, left, left + across)
 
 
-def _decode(file: Any, window: Tile, header: Header) -> Pixels:
+def _decode(file: Any, window: Tile, header: Header, deep: bool) -> Samples:
     """Return the pixels of a window; `file` is behind the header."""
     wanted = tiles.meeting(window, header)
     near = tiles.reaching(wanted, header)
-    kinds = {number: set(PARTS) if number in wanted else {TILE} for number in near}
+    kinds = {number: set(PARTS) if number in wanted else LATENTS for number in near}
     parts = _read(file, header, kinds)
     places = tiles.tiles_of(header)
     place = {number: tile for number, tile in enumerate(places) if number in near}
     decoded = {number: decoder.read(parts[number], place[number], header) for number in wanted}
-    synthesis = tiles.Synthesis(header)
+    synthesis = tiles.Synthesis(header, fine=deep or header.deep)
     needed = {number for number in wanted if decoded[number].y_hat is not None}
     for number in tiles.reaching(needed, header) if needed else ():
-        known = decoded.get(number) or _latents_alone(parts[number], place[number], header)
-        synthesis.known[number] = known.y_hat
-    found = decoder.empty(window, header)
+        known = decoded.get(number)
+        part = parts[number]
+        y_hat = known.y_hat if known else decoder.read_latents(part, place[number], header)
+        synthesis.known[number] = y_hat
+    found = decoder.empty(window, header, deep)
     for number, tile in decoded.items():
         known_pixels = partial(synthesis.pixels, number)
         decoder.paste(found, window, place[number], tile, known_pixels, header)
     return found
-
-
-def _latents_alone(parts: Parts, place: Tile, header: Header) -> Decoded:
-    """Return what a neighbour's section of the networks says, if it has any."""
-    return Decoded(decoder.read_latents(parts[TILE], place, header) if parts.get(TILE) else None)
 
 
 def _read(file: Any, header: Header, kinds: dict[int, set[bytes]]) -> dict[int, Parts]:
@@ -96,23 +107,18 @@ def _read(file: Any, header: Header, kinds: dict[int, set[bytes]]) -> dict[int, 
         FormatError: a section that is read is damaged, or one is missing.
     """
     found: dict[int, Parts] = {number: {} for number in kinds}
-    number, before, last = -1, len(PARTS), max(kinds)
-    left = header.most_bytes + container.MOST_METADATA
-    while section := container.read_section_head(file):
-        kind, length, _ = section
-        if kind in PARTS:
-            number += PARTS[kind] <= before
-            before = PARTS[kind]
-        if number > last:
-            break
-        if kind in kinds.get(number, ()):
-            found[number][kind] = container.read_payload(file, section, left)
-            left -= length
+    left, last = header.most_bytes + MOST_METADATA, False
+    while not last:
+        head = read_head(file, header.tiles > 1)
+        last = head.last
+        if head.kind in kinds.get(head.tile, ()) and head.kind in PARTS:
+            add_part(found[head.tile], head, read_payload(file, head, left), header.tiles)
+            left -= head.length
         else:
-            file.seek(length, 1)
-    if number < last:
-        raise FormatError(f"truncated: {number + 1} of {header.tiles} tiles are there")
+            file.seek(head.length, 1)
     for number, wanted in kinds.items():
-        if len(wanted) > 1:
+        if len(wanted) == len(PARTS):
             container.check_tile(header, found[number])
+        else:
+            check_parts(found[number])
     return found

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import entropy, weights
+from .arrays import Levels
 from .errors import FormatError
 from .residual_order import DIAGONALS, SIDE, TABLES, Group, Order
 
@@ -100,16 +101,15 @@ def inverse(coefficients: Float, height: int, width: int) -> Float:
     return (samples @ _colours() if channels == 3 else samples)[:height, :width]
 
 
-def add(pixels: NDArray[np.uint8], residual: Residual) -> NDArray[np.uint8]:
-    """Return pixels (H, W, C) of the networks with a residual added, rounded and clipped.
+def add(levels: Levels, residual: Residual) -> Float:
+    """Return levels (H, W, C) of the networks with a residual added, not rounded.
 
-    Of one that is alone, the pixels say the size.
+    Of one that is alone, the levels say the size.
     """
-    height, width, _ = pixels.shape
+    height, width, _ = levels.shape
     steps = np.array([step_of(code) for code in residual.steps])
     difference = inverse(residual.symbols * steps[:, None, None, None, None], height, width)
-    known = GREY if residual.alone else pixels
-    return np.rint(known + difference).clip(0, 255).astype(np.uint8)
+    return difference + (GREY if residual.alone else levels)
 
 
 # --- payload ---

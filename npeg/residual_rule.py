@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import entropy
+from .arrays import Levels
 from .residual import GREY, Residual, best_shifts, coded_symbols, forward, grouped, pack, step_of
 from .residual import tables as residual_tables
 from .residual_order import TABLES
@@ -22,8 +23,6 @@ EDGE = 96  # levels between neighbours that photographs hardly have
 EDGE_SHARE = 1 / 250
 FLAT_SHARE = 0.6  # of neighbours that are equal
 PAYS = 0.82  # share of the cost that is left, below which a residual is not on a photograph
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -58,32 +57,32 @@ SCHEDULES = {
 }
 
 
-def is_odd(wanted: Pixels, decoded: Pixels, code: int) -> bool:
+def is_odd(wanted: Levels, decoded: Levels, code: int) -> bool:
     """Tell whether networks err on an image as they do not on photographs."""
     limit = ODD_STEPS * step_of(code)
     if limit > 255:
         return False
-    error = np.abs(wanted[::2].astype(np.int16) - decoded[::2])
+    error = np.abs(_signed(wanted[::2]) - decoded[::2])
     return bool((error > limit).mean() > ODD_SHARE)
 
 
-def has_edges(pixels: Pixels) -> bool:
+def has_edges(levels: Levels) -> bool:
     """Tell whether neighbours differ, or are equal, more often than in photographs."""
-    steps = np.abs(np.diff(pixels[::4].astype(np.int16), axis=1))
+    steps = np.abs(np.diff(_signed(levels[::4]), axis=1))
     flat = (steps == 0).sum() > FLAT_SHARE * steps.size
     return bool(flat or (steps > EDGE).sum() > EDGE_SHARE * steps.size)
 
 
-def choose(wanted: Pixels, decoded: Pixels | None, code: int) -> tuple[bytes, Residual, float]:
+def choose(wanted: Levels, decoded: Levels | None, code: int) -> tuple[bytes, Residual, float]:
     """Return a payload, what it says, and what it costs: its bits and the error it leaves.
 
     Args:
-        wanted: the tile's pixels, (H, W, C).
+        wanted: the tile's pixels in levels, (H, W, C).
         decoded: what the networks make of them; None for a residual that is all there is.
         code: of the steps of all planes.
     """
     alone = decoded is None
-    difference = wanted.astype(np.int16) - (GREY if decoded is None else decoded)
+    difference = _signed(wanted) - (GREY if decoded is None else decoded)
     coefficients = forward(difference)
     residual = _quantise(coefficients, code, alone)
     left = coefficients / step_of(code) - residual.symbols
@@ -93,22 +92,28 @@ def choose(wanted: Pixels, decoded: Pixels | None, code: int) -> tuple[bytes, Re
     return payload, residual, float(np.square(left).sum()) / BIT + 8 * len(payload)
 
 
-def cost_without(wanted: Pixels, decoded: Pixels, code: int) -> float:
+def cost_without(wanted: Levels, decoded: Levels, code: int) -> float:
     """Return what the error of the networks costs in bits where there is no residual."""
-    error = wanted.astype(np.int32) - decoded
-    return float(np.square(error).sum()) / (BIT * step_of(code) ** 2)
+    error = _signed(wanted) - decoded
+    squares = np.square(error, dtype=np.result_type(error, np.int32))
+    return float(squares.sum()) / (BIT * step_of(code) ** 2)
 
 
-def seems_alone(wanted: Pixels, decoded: Pixels, code: int, payload_bits: float) -> bool:
+def seems_alone(wanted: Levels, decoded: Levels, code: int, payload_bits: float) -> bool:
     """Tell, by some of the blocks, whether a residual alone might be the shorter."""
     rows = [slice(y, y + 8) for y in range(0, len(wanted), 32)]
     some, known = (np.concatenate([image[r] for r in rows]) for image in (wanted, decoded))
-    alone = _rough_bits(some.astype(np.int16) - GREY, code, alone=True)
-    behind = _rough_bits(some.astype(np.int16) - known, code)
+    alone = _rough_bits(_signed(some) - GREY, code, alone=True)
+    behind = _rough_bits(_signed(some) - known, code)
     return alone < 1.1 * (behind + payload_bits * len(some) / len(wanted))
 
 
-def _rough_bits(difference: NDArray[np.int16], code: int, alone: bool = False) -> float:
+def _signed(levels: Levels) -> Levels:
+    """Return levels of a type whose differences have a sign."""
+    return levels.astype(np.int16) if levels.dtype == np.uint8 else levels
+
+
+def _rough_bits(difference: Levels, code: int, alone: bool = False) -> float:
     """Return about how many bits a difference (H, W, C) takes, alone or behind the networks."""
     steps = forward(difference) / step_of(code)
     if alone:

@@ -23,6 +23,7 @@ from . import weights
 
 LARGE = 1 << 20  # pixels of an image after which memory is given back
 TINY_PIXELS = 64  # side of what networks of images take at least
+OF_PIXELS = ("pixels", "decoded")  # what their graphs call images
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -71,10 +72,10 @@ def _tiny_inputs(session: ort.InferenceSession) -> dict[str, NDArray[Any]]:
     """Return zeros of the least size that a graph takes: 64x64 pixels, or one of anything else."""
     inputs = {}
     for wanted in session.get_inputs():
-        is_pixels = wanted.type == "tensor(uint8)"
-        free = TINY_PIXELS if is_pixels else 1
+        is_bytes = wanted.type == "tensor(uint8)"
+        free = TINY_PIXELS if is_bytes or wanted.name in OF_PIXELS else 1
         shape = [side if isinstance(side, int) else free for side in wanted.shape]
-        inputs[wanted.name] = np.zeros(shape, np.uint8 if is_pixels else np.float32)
+        inputs[wanted.name] = np.zeros(shape, np.uint8 if is_bytes else np.float32)
     return inputs
 
 

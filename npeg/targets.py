@@ -1,6 +1,6 @@
 """Exact targets in place of a quality: bits a pixel, bytes, or PSNR.
 
-Pixels and a target enter, the best file that meets the target leaves.  Files are measured, never
+Samples and a target enter, the best file that meets the target leaves.  Files are measured, never
 estimated: size means the whole file, PSNR the decoder's own output.
 """
 
@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import codec, transparency
+from . import codec, depth, transparency
+from .arrays import Samples
 from .container import LEVELS
 from .encoder_rule import DEFAULT, EncoderOptions, is_number
 from .errors import InputError
 
-Pixels = NDArray[np.uint8]
-Measure = Callable[[Pixels, Pixels], float]  # original, decoded -> larger for better
+Measure = Callable[[Samples, Samples], float]  # original, decoded -> larger for better
 
 TOP = LEVELS - 1
 TRIES = 6  # encodings of a picture that is not small
@@ -63,7 +62,7 @@ class Target:
             raise InputError("found several of bpp, size and psnr, expected one")
 
 
-def encode(pixels: Pixels, target: Target, options: EncoderOptions = DEFAULT) -> bytes:
+def encode(pixels: Samples, target: Target, options: EncoderOptions = DEFAULT) -> bytes:
     """Encode pixels, as `codec.encode_pixels`, at the quality or so that they meet the target.
 
     Colours under alpha 0 are replaced by what costs little, unless all is to be lossless.
@@ -92,20 +91,20 @@ def level_of(quality: float) -> int:
     return round(2 * quality)
 
 
-def encode_to_bpp(pixels: Pixels, bpp: float, options: EncoderOptions = DEFAULT) -> bytes:
+def encode_to_bpp(pixels: Samples, bpp: float, options: EncoderOptions = DEFAULT) -> bytes:
     """Return the file of the highest quality that has at most bpp bits a pixel."""
     count = pixels.shape[0] * pixels.shape[1]
     limit = _positive(bpp, "bpp") * count / 8
     return _largest_file(pixels, limit, lambda size: f"{8 * size / count:.4g} bpp", options)
 
 
-def encode_to_size(pixels: Pixels, size_bytes: float, options: EncoderOptions = DEFAULT) -> bytes:
+def encode_to_size(pixels: Samples, size_bytes: float, options: EncoderOptions = DEFAULT) -> bytes:
     """Return the file of the highest quality that has at most size_bytes bytes."""
     limit = _positive(size_bytes, "size")
     return _largest_file(pixels, limit, lambda size: f"{size:.0f} bytes", options)
 
 
-def encode_to_psnr(pixels: Pixels, psnr: float, options: EncoderOptions = DEFAULT) -> bytes:
+def encode_to_psnr(pixels: Samples, psnr: float, options: EncoderOptions = DEFAULT) -> bytes:
     """Return the smallest file whose decoded image has at least this RGB PSNR in dB."""
     return _smallest_file(pixels, _positive(psnr, "psnr"), PSNR, options)[1]
 
@@ -122,7 +121,7 @@ class Scale(NamedTuple):
 
 
 def level_for(
-    pixels: Pixels, target: float, scale: Scale, options: EncoderOptions = DEFAULT
+    pixels: Samples, target: float, scale: Scale, options: EncoderOptions = DEFAULT
 ) -> int:
     """Return the level, 0..200, of the smallest file that is measured to be as good as a target.
 
@@ -133,7 +132,7 @@ def level_for(
 
 
 def _smallest_file(
-    pixels: Pixels, target: float, scale: Scale, options: EncoderOptions
+    pixels: Samples, target: float, scale: Scale, options: EncoderOptions
 ) -> tuple[int, bytes]:
     """Return the level and the bytes of the smallest file that is as good as a target."""
     files: dict[int, bytes] = {}
@@ -163,18 +162,18 @@ def _smallest_file(
     return level, files[level]
 
 
-def psnr_db(a: Pixels, b: Pixels) -> float:
+def psnr_db(a: Samples, b: Samples) -> float:
     """Return the PSNR over all samples of two images of equal shape; inf when they are equal."""
     rows = zip(a, b, strict=True)  # one by one: no second image in memory
     error = sum(int(np.square(np.subtract(x, y, dtype=np.int64)).sum()) for x, y in rows)
-    return 10 * math.log10(255**2 * a.size / error) if error else math.inf
+    return 10 * math.log10(depth.full(a) ** 2 * a.size / error) if error else math.inf
 
 
 PSNR = Scale(psnr_db, "psnr", " dB", 26, 0.1)
 
 
 def _largest_file(
-    pixels: Pixels, limit: float, text: Callable[[float], str], options: EncoderOptions
+    pixels: Samples, limit: float, text: Callable[[float], str], options: EncoderOptions
 ) -> bytes:
     """Return the file of the highest quality with at most `limit` bytes."""
     files: dict[int, bytes] = {}

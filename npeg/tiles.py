@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import networks
+from .arrays import Levels, Samples
 from .container import MAX_TILE_UNITS, Header
+from .depth import to_levels
 from .networks import Model
 
 LATENT = 16  # pixels a latent covers in each direction
@@ -28,7 +30,6 @@ TILE = 1024  # side of the tiles of larger pictures
 
 T = TypeVar("T", bound=np.generic)
 Item = TypeVar("Item")
-Pixels = NDArray[np.uint8]
 Float = NDArray[np.float32]
 
 
@@ -83,7 +84,7 @@ def usual_side(height: int, width: int) -> int:
     return max(TILE, side) if at_once else TILE
 
 
-def analyse(model: Model, planes: Pixels, tile: Tile, level: int) -> tuple[Float, Float]:
+def analyse(model: Model, planes: Samples, tile: Tile, level: int) -> tuple[Float, Float]:
     """Run the analysis on a tile of (H, W, C), C = 1 or 3, and a halo; return y and z of the tile.
 
     What is returned does not keep that of the halo in memory.
@@ -91,7 +92,8 @@ def analyse(model: Model, planes: Pixels, tile: Tile, level: int) -> tuple[Float
     height, width = planes.shape[:2]
     top, left = max(tile.top - HALO, 0), max(tile.left - HALO, 0)
     bottom, right = min(tile.bottom + HALO, height), min(tile.right + HALO, width)
-    y, z = model.analysis(pad(to_rgb(planes[top:bottom, left:right]), HYPER), level)
+    levels = to_levels(pad(to_rgb(planes[top:bottom, left:right]), HYPER))
+    y, z = model.analysis(levels, level)
     h, w = tile.latent_shape()
     y0, x0 = (tile.top - top) // LATENT, (tile.left - left) // LATENT
     z0, u0 = (tile.top - top) // HYPER, (tile.left - left) // HYPER
@@ -99,7 +101,7 @@ def analyse(model: Model, planes: Pixels, tile: Tile, level: int) -> tuple[Float
     return np.ascontiguousarray(y[:, y0 : y0 + h, x0 : x0 + w]), np.ascontiguousarray(z)
 
 
-def to_rgb(planes: Pixels) -> Pixels:
+def to_rgb(planes: Samples) -> Samples:
     """Return (H, W, C), C = 1 or 3, with three channels."""
     return planes if planes.shape[2] == 3 else np.repeat(planes, 3, axis=2)
 
@@ -109,7 +111,8 @@ def with_pixels(
     latents_of: Callable[[Item], Float | None],
     header: Header,
     model: Model | None = None,
-) -> Iterator[tuple[Item, Callable[[], Pixels]]]:
+    fine: bool | None = None,
+) -> Iterator[tuple[Item, Callable[[], Levels]]]:
     """Yield each item of an image's tiles with what the synthesis makes of it, as a function.
 
     An item waits for those of its neighbours whose latents it needs; latents are kept as long as a
@@ -120,13 +123,14 @@ def with_pixels(
         latents_of: returns the latents of an item, (M, h, w); None: all 0.
         header: of the file.
         model: whose synthesis it is; None: the header's.
+        fine: see `Synthesis`.
 
     Yields:
-        The item, and a function that returns the pixels of its tile, uint8 (H, W, 3), until the
-        next item is asked for.
+        The item, and a function that returns the levels of its tile, (H, W, 3), until the next
+        item is asked for.
     """
     waiting: deque[Item] = deque()
-    synthesis = Synthesis(header, model)
+    synthesis = Synthesis(header, model, fine)
     ahead = _ahead(header)
     number = 0
     for index, item in enumerate(items):
@@ -148,15 +152,19 @@ class Synthesis:
         known: the latents of tiles by their numbers in raster order, (M, h, w), or None for 0.
     """
 
-    def __init__(self, header: Header, model: Model | None = None) -> None:
+    def __init__(
+        self, header: Header, model: Model | None = None, fine: bool | None = None
+    ) -> None:
+        """Take the header; `fine`: give levels as they are, not rounded (None: if it is deep)."""
         self._model = model
+        self._fine = header.deep if fine is None else fine
         self.known: dict[int, Float | None] = {}
         self._places = list(tiles_of(header))
         self._header = header
-        self._whole: Pixels | None = None
+        self._whole: Levels | None = None
 
-    def pixels(self, number: int) -> Pixels:
-        """Return the pixels of a tile, uint8 (H, W, 3)."""
+    def pixels(self, number: int) -> Levels:
+        """Return the levels of a tile, (H, W, 3), uint8 where they are rounded, else float32."""
         tile = self._places[number]
         if not _at_once(self._header):
             window = Tile(
@@ -170,7 +178,7 @@ class Synthesis:
             self._whole = self._run(Tile(0, self._header.height, 0, self._header.width))
         return self._whole[tile.pixels]
 
-    def _run(self, window: Tile) -> Pixels:
+    def _run(self, window: Tile) -> Levels:
         """Return what the synthesis makes of the latents that cover a window."""
         model = self._model or networks.load(self._header.model_id)
         frame = window.latents()
@@ -181,7 +189,8 @@ class Synthesis:
             shared = place.shared(frame)
             if part is not None and shared:
                 y_hat[:, *shared.within(frame)] = part[:, *shared.within(place)]
-        return model.synthesis(y_hat, self._header.networks_level)
+        synthesis = model.levels if self._fine else model.synthesis
+        return synthesis(y_hat, self._header.networks_level)
 
 
 def meeting(window: Tile, header: Header) -> set[int]:
@@ -230,7 +239,7 @@ def _ahead(header: Header) -> int:
     return min(reach, rows - 1) * columns + min(reach, columns - 1)
 
 
-def pad(pixels: Pixels, multiple: int) -> Pixels:
+def pad(pixels: Samples, multiple: int) -> Samples:
     """Repeat the last row and column of (H, W, 3) until both sides are multiples."""
     height, width = pixels.shape[:2]
     return np.pad(pixels, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="edge")

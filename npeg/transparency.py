@@ -1,6 +1,6 @@
 """Alpha: apart from colours and with them again, coded, and what is under it filled or flattened.
 
-Enters: uint8 pixels, (H, W, 2) grey or (H, W, 4) RGB, not premultiplied. Leaves: colours and
+Enters: pixels, (H, W, 2) grey or (H, W, 4) RGB, not premultiplied. Leaves: colours and
 alpha, payloads of section `A`, opaque pixels. Knows no files and no networks.
 
 Source: Gortler et al. 1996, The Lumigraph (push-pull).
@@ -12,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import exact
+from .arrays import Samples
+from .depth import STEP, full
 from .errors import FormatError, InputError
 
-Pixels = NDArray[np.uint8]
 Float = NDArray[np.float64]
 
-OPAQUE = 255
+OPAQUE = 255  # of 8 bits
 FEWEST_STEPS = 15  # of alpha at quality 0: 16 levels, each less than 9 from what it stands for
 
 
-def split(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
+def split(pixels: Samples) -> tuple[Samples, Samples | None]:
     """Return the colours, (H, W) or (H, W, 3), and the alpha (H, W) of pixels; None: opaque."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels, None
@@ -29,40 +30,55 @@ def split(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
     return np.ascontiguousarray(colours), np.ascontiguousarray(pixels[..., -1])
 
 
-def join(colours: Pixels, alpha: Pixels | None) -> Pixels:
+def join(colours: Samples, alpha: Samples | None) -> Samples:
     """Put colours and alpha together again."""
     return colours if alpha is None else np.dstack([colours, alpha])
 
 
-def without_opaque(pixels: Pixels) -> Pixels:
+def without_opaque(pixels: Samples) -> Samples:
     """Return pixels without an alpha that is opaque everywhere."""
     colours, alpha = split(pixels)
-    return colours if alpha is None or (alpha == OPAQUE).all() else pixels
+    return colours if alpha is None or (alpha == full(alpha)).all() else pixels
 
 
-def encode(alpha: Pixels, quality: float) -> bytes:
-    """Return the payload of alpha (H, W); 0 and 255 stay at any quality, all at 100."""
+def encode(alpha: Samples, quality: float, bits: int = 8) -> bytes:
+    """Return the payload of alpha (H, W), of a source of so many bits a sample.
+
+    What is 0 or opaque stays at any quality, all at 100.
+    """
+    opaque = full(alpha)
     steps = FEWEST_STEPS + round((OPAQUE - FEWEST_STEPS) * quality / 100)
-    levels = (2 * steps * alpha.astype(np.int32) + OPAQUE) // (2 * OPAQUE)
-    return bytes([steps]) + exact.encode(levels.astype(np.uint8))
+    if quality == 100 and (alpha.astype(np.int64) * OPAQUE % opaque).any():
+        steps = (1 << bits) - 1  # alpha that 8 bits do not hold
+    levels = (2 * steps * alpha.astype(np.int64) + opaque) // (2 * opaque)
+    samples = levels.astype(np.uint8 if steps <= OPAQUE else np.uint16)
+    return steps.to_bytes(alpha.itemsize, "little") + exact.encode(samples, _bits_of(steps))
 
 
-def decode(payload: bytes, height: int, width: int) -> Pixels:
-    """Return the alpha (H, W) of a payload.
+def decode(payload: bytes, height: int, width: int, deep: bool = False) -> Samples:
+    """Return the alpha (H, W) of a payload, uint8, or uint16 if it is `deep`.
 
     Raises:
         FormatError: it holds none.
     """
-    if not payload or payload[0] < 1:
+    head, body = payload[: 1 + deep], payload[1 + deep :]
+    steps = int.from_bytes(head, "little")
+    if len(head) < 1 + deep or not steps:
         raise FormatError("alpha section has no number of steps")
-    steps = payload[0]
-    levels = exact.decode(payload[1:], height, width, 1).astype(np.int32)
+    levels = exact.decode(body, height, width, 1, _bits_of(steps)).astype(np.int64)
     if levels.max() > steps:
         raise FormatError(f"alpha section has level {levels.max()} of {steps}")
-    return ((2 * OPAQUE * levels + steps) // (2 * steps)).astype(np.uint8)
+    opaque = OPAQUE * STEP if deep else OPAQUE
+    found = (2 * opaque * levels + steps) // (2 * steps)
+    return found.astype(np.uint16 if deep else np.uint8)
 
 
-def flatten(pixels: Pixels, background: str) -> Pixels:
+def _bits_of(steps: int) -> int:
+    """Return how many bits the levels of alpha have as exact samples."""
+    return max(8, steps.bit_length())
+
+
+def flatten(pixels: Samples, background: str) -> Samples:
     """Return opaque pixels, (H, W) or (H, W, 3), in front of a colour.
 
     Args:
@@ -85,12 +101,15 @@ def flatten(pixels: Pixels, background: str) -> Pixels:
     if colours.ndim == 2 and (behind == behind[0]).all():
         behind = behind[:1]
     colours = colours[..., None] if colours.ndim == 2 else colours
-    front, share = colours.astype(np.int32), alpha[..., None].astype(np.int32)
-    mixed = (front * share + behind * (OPAQUE - share) + OPAQUE // 2) // OPAQUE
-    return np.squeeze(mixed.astype(np.uint8), 2) if mixed.shape[2] == 1 else mixed.astype(np.uint8)
+    front, share = colours.astype(np.int64), alpha[..., None].astype(np.int64)
+    opaque = full(pixels)
+    behind = behind * (opaque // OPAQUE)
+    mixed = (front * share + behind * (opaque - share) + opaque // 2) // opaque
+    mixed = mixed.astype(pixels.dtype)
+    return np.squeeze(mixed, 2) if mixed.shape[2] == 1 else mixed
 
 
-def fill(pixels: Pixels) -> Pixels:
+def fill(pixels: Samples) -> Samples:
     """Return pixels whose colours under alpha 0 cost little and do not bleed into the others.
 
     Few colours stay few: each row goes on in the colour last seen; else colours fade smoothly.
@@ -106,11 +125,12 @@ def fill(pixels: Pixels) -> Pixels:
         return join(flat, alpha)
     stack = colours[..., None] if colours.ndim == 2 else colours
     smooth = _pushed_and_pulled(stack.astype(np.float64), seen.astype(np.float64)[..., None])
-    found = np.where(seen[..., None], stack, np.rint(smooth).clip(0, 255).astype(np.uint8))
+    smooth = np.rint(smooth).clip(0, full(colours)).astype(colours.dtype)
+    found = np.where(seen[..., None], stack, smooth)
     return join(found.reshape(colours.shape), alpha)
 
 
-def _carried_on(colours: Pixels, seen: NDArray[np.bool_]) -> Pixels:
+def _carried_on(colours: Samples, seen: NDArray[np.bool_]) -> Samples:
     """Return colours (H, W[, 3]) with each unseen pixel like the last seen one in raster order."""
     places = np.where(seen.ravel(), np.arange(seen.size), -1)
     places = np.maximum.accumulate(places)

@@ -67,7 +67,7 @@ class Painter:
     def text(self) -> None:
         """Write a few lines."""
         size = int(np.exp(self.rng.uniform(np.log(9), np.log(72))))
-        font = ImageFont.truetype(str(self.rng.choice(self.fonts)), size)
+        font = ImageFont.truetype(str(self.rng.choice([str(font) for font in self.fonts])), size)
         left, top, _, bottom = self.box(16)
         colour = self.colour()
         for y in range(top, max(bottom, top + 1), int(size * 1.3)):

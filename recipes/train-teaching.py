@@ -67,7 +67,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     session = Session()
     if args.winograd:
-        session.model.to(memory_format=torch.channels_last)
+        session.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         use_winograd(session.model)
     images = session.data().train
     per_epoch = -(-len(images) // BATCH)

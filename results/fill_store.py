@@ -28,7 +28,7 @@ def main(table: Path, images: Path, out: Path) -> None:
             photo, threads = photos[row["image"]], int(row["threads"])
             quality = float(row["quality"])
             point = Point(photo, row["codec"], row["version"], threads, quality)
-            scores = {
+            scores: dict[tuple[str, str], float | None] = {
                 (metric.name, metric.version): float(row[metric.column])
                 for metric in metrics
                 if row[metric.column]

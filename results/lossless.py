@@ -14,20 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from skimage import data
 
 from npeg import exact
 
-Pixels = NDArray[np.uint8]
+Ink = int | tuple[int, int, int]  # grey or RGB
 LICENSE = (Path(__file__).parents[1] / "LICENSE").read_text().split()
 WORDS = " ".join(np.random.default_rng(0).choice(LICENSE, 2000))  # in random order
 
 
-def text(
-    size: tuple[int, int], height: int, smooth: bool, ink: object, paper: object
-) -> Image.Image:
+def text(size: tuple[int, int], height: int, smooth: bool, ink: Ink, paper: Ink) -> Image.Image:
     """Return lines of text, anti-aliased or not."""
     image = Image.new("L" if isinstance(ink, int) else "RGB", size, paper)
     draw, font, at = ImageDraw.Draw(image), ImageFont.load_default(size=height), 0
@@ -121,7 +118,7 @@ def row(name: str, image: Image.Image) -> tuple[object, ...]:
     start = time.process_time()
     payload = exact.encode(pixels)
     middle = time.process_time()
-    found = exact.decode(payload, *pixels.shape[:2], 1 if image.mode == "L" else 3)
+    found = exact.decode(payload, len(pixels), pixels.shape[1], 1 if image.mode == "L" else 3)
     end = time.process_time()
     assert (found == pixels).all()
     times = [round(1e9 * seconds / pixels.size) for seconds in (middle - start, end - middle)]

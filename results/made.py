@@ -13,15 +13,13 @@ import argparse
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFile, ImageFont
 
+from npeg.arrays import Pixels
 from npeg.bench.codecs import find_codec
 from npeg.bench.codecs.contract import Codec
 from npeg.bench.metrics.ssimulacra2 import score
 from npeg.targets import psnr_db
-
-Pixels = NDArray[np.uint8]
 
 
 def text(side: int) -> Pixels:
@@ -129,7 +127,7 @@ def clouds(side: int) -> Pixels:
     return np.rint((mixed / mixed.std() * 45 + 120).clip(0, 255)).astype(np.uint8)
 
 
-def _write(draw: ImageDraw.ImageDraw, side: int, fill: object, size: int) -> None:
+def _write(draw: ImageDraw.ImageDraw, side: int, fill: str | tuple[int, ...], size: int) -> None:
     font = ImageFont.load_default(size)
     words = "The quick brown fox jumps over 13 lazy dogs; sphinx of black quartz, judge my vow. "
     for i, y in enumerate(range(2, side, size + 4)):
@@ -158,7 +156,7 @@ RIVALS = {
 
 def points(codec: Codec, image: Pixels, qualities: tuple[int, ...]) -> list[tuple[float, ...]]:
     """Return quality, bytes, PSNR in dB, SSIMULACRA2 and the largest error of each file."""
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for quality in qualities:
         data = codec.encode(image, quality)
         found = codec.decode(data)
@@ -205,8 +203,8 @@ def main() -> None:
         sep="\t",
     )
     print(*(f"gain_{name}" for name in gained), sep="\t")
-    for _, *row in sorted(found):
-        print(*(f"{v:.2f}" if isinstance(v, float) else v for v in row), sep="\t")
+    for _, *cells in sorted(found):
+        print(*(f"{v:.2f}" if isinstance(v, float) else v for v in cells), sep="\t")
 
 
 if __name__ == "__main__":

@@ -108,14 +108,14 @@ def gains():
 
 def best_strengths():
     """Return the best strength by method and quality; 0 as quality: the best at all of them."""
-    sums: dict = {}
+    sums: dict[tuple[str, int], dict[float, float]] = {}
     for row in gains():
         for quality in (0, int(row["quality"])):
             key = row["method"], quality
             found = sums.setdefault(key, {})
             strength = float(row["strength"])
             found[strength] = found.get(strength, 0) + float(row["gain_db"])
-    return {key: max(found, key=found.get) for key, found in sums.items()}
+    return {key: max(found, key=found.__getitem__) for key, found in sums.items()}
 
 
 def table(folders, without):
@@ -153,7 +153,7 @@ def measure(planes, coded, method, strength):
 
 def show():
     """Print the PSNR of every method, measured and published, as a table for the README."""
-    found: dict = {}
+    found: dict[str, dict[tuple[str, int], float]] = {}
     for path, label in ((TABLE, "{}"), (PUBLISHED, "{} (published)")):
         with path.open() as file:
             for row in csv.DictReader(file, delimiter="\t"):

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from npeg.arrays import Pixels
 from npeg.bench.codecs import find_codec
 from npeg.bench.metrics import psnr_db
 from npeg.bench.run.matching import Coded, largest_within
 from npeg.bench.run.photos import read_pixels
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 PHOTOS = [f"kodim{n:02d}.png" for n in (4, 5, 8, 13, 19, 23)]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from npeg.bench.codecs import find_codec
+from npeg.bench.codecs.video import Vvc
 from npeg.bench.metrics import psnr_db
 from npeg.bench.run.photos import find_photos
 
 if __name__ == "__main__":
-    codec = find_codec("vvc")
+    codec = Vvc()
     images = [photo.pixels() for photo in find_photos([Path(sys.argv[1])])]
     scores = [psnr_db(image, codec.convert(image)) for image in images]
     print(f"mean {np.mean(scores):.2f} dB, from {min(scores):.2f} to {max(scores):.2f}")

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
 import npeg
 from npeg import cli
+from npeg.arrays import Pixels
+from npeg.container import Info
 
 ROOT = Path(npeg.__file__).parents[1]
 
@@ -30,14 +31,21 @@ class Done(NamedTuple):
     err: str
 
 
+def info_of(source: str | Path | bytes) -> Info:
+    """Return what the head of a .npeg file says, which is not one of the dither codecs'."""
+    found = npeg.info(source)
+    assert isinstance(found, Info)
+    return found
+
+
 @pytest.fixture(scope="session")
-def photo() -> NDArray[np.uint8]:
+def photo() -> Pixels:
     """A part of a photograph, (96, 128, 3)."""
     return np.ascontiguousarray(data.astronaut()[80:176, 160:288])
 
 
 @pytest.fixture(scope="session")
-def photo_npeg(photo: NDArray[np.uint8]) -> bytes:
+def photo_npeg(photo: Pixels) -> bytes:
     """The photo as a file of quality 50."""
     return npeg.encode(photo, 50)
 

@@ -6,14 +6,17 @@ Anything else is printed with the file's bytes in hex: keep it as a test in test
 """
 
 import argparse
+import io
 import random
 import resource
 import time
 import traceback
+import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 
-from npeg import codec, container, icc, metadata_sections
+from npeg import codec, container, icc, latents, metadata_sections, regions, sections, thumbnails
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import NpegError
 
@@ -24,6 +27,7 @@ def seeds() -> list[bytes]:
     colour = rng.integers(0, 256, (40, 70, 3), dtype=np.uint8)
     smooth = np.linspace(0, 255, 130 * 100).reshape(130, 100).astype(np.uint8)
     return [
+        *in_layers(np.dstack([colour, smooth[: len(colour), : colour.shape[1]]])),
         codec.encode_pixels(colour, 30),
         codec.encode_pixels(colour, 200),
         codec.encode_pixels(smooth, 100, EncoderOptions(tile_size=64)),
@@ -35,6 +39,18 @@ def seeds() -> list[bytes]:
         codec.encode_pixels(colour // 64, 200, EncoderOptions(lossless=True)),
         metadata_sections.insert(codec.encode_pixels(colour, 30), everything(), 20),
     ]
+
+
+def in_layers(pixels: NDArray[np.uint8]) -> list[bytes]:
+    """Return files of one tile and of two, with alpha or a residual, whose latents are layers."""
+    before, latents.LAYERED = latents.LAYERED, 0
+    try:
+        return [
+            codec.encode_pixels(pixels, 100),
+            codec.encode_pixels(pixels[..., :3] // 3 + 70, 196, EncoderOptions(tile_size=64)),
+        ]
+    finally:
+        latents.LAYERED = before
 
 
 def everything() -> bytes:
@@ -53,9 +69,9 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         for _ in range(rng.randint(1, 8)):
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         return bytes(damaged[: rng.randint(0, len(damaged))])
-    header, sections = container.read_sections(data)
+    header, every = container.read_sections(data)
     tiles = container.read_tiles(data)[1]
-    metadata = [(kind, payload) for kind, payload in sections if kind not in container.PARTS]
+    metadata = [(kind, payload) for kind, payload in every if kind not in sections.PARTS]
     fields = vars(header) | {}
     if rng.random() < 0.5:
         name = rng.choice(["level", "width", "height", "tile_size", "channels"])
@@ -68,11 +84,15 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         fields["neutral"] = fields["channels"] == 3 and rng.random() < 0.5
     changed = container.Header(**fields)
     payloads = [
-        {kind: mutate_payload(payload, rng) for kind, payload in rng.choice(tiles).items()}
+        {
+            kind: mutate_payload(payload, rng)
+            for kind, payload in rng.choice(tiles).items()
+            if rng.random() < 0.97
+        }
         for _ in range(changed.tiles)
     ]
     mutated = b"".join(
-        container.pack_section(rng.choice([kind, kind, b"q", b"k"]), mutate_payload(payload, rng))
+        sections.pack_section(rng.choice([kind, kind, b"q", b"k"]), mutate_payload(payload, rng))
         for kind, payload in rng.sample(metadata, rng.randint(0, len(metadata)))
     )
     file = container.write(changed, payloads)
@@ -95,6 +115,19 @@ def mutate_payload(payload: bytes, rng: random.Random) -> bytes:
     return bytes(damaged)
 
 
+def look_at_parts(data: bytes, rng: random.Random) -> None:
+    """Decode a small picture, a pixel, or what is in front of a cut."""
+    kind = rng.randrange(3)
+    if kind == 0:
+        thumbnails.decode(io.BytesIO(data), rng.choice(thumbnails.FACTORS))
+    elif kind == 1:
+        regions.decode(io.BytesIO(data), (0, 0, 1, 1))
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            codec.decode_pixels(data[: rng.randint(0, len(data))], partial=True)
+
+
 def main() -> None:
     """Run for the given time; exit with status 1 if anything was found."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -109,7 +142,10 @@ def main() -> None:
         started = time.monotonic()
         try:
             metadata_sections.read(data)
-            codec.decode_pixels(data)
+            if rng.random() < 0.6:
+                codec.decode_pixels(data)
+            else:
+                look_at_parts(data, rng)
             images += 1
         except NpegError:
             refusals += 1

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from skimage import data
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from torch import Tensor  # noqa: E402
 
 from npeg.training.checkpoint import about_codec, load_checkpoint, save_weights  # noqa: E402
 from npeg.training.networks import layout  # noqa: E402
@@ -29,19 +31,24 @@ from npeg.training.networks.model import Codec  # noqa: E402
 from npeg.training.networks.transforms import Architecture  # noqa: E402
 
 STEP = "npeg.training.steps.fit_filter"
-SMALL = {"analysis_width": 8, "analysis_pairs": 1, "synthesis_width": 8, "synthesis_pairs": 1}
-FEW = {"latents": 16, "hyper_latents": 4, "hyper_width": 8, "scale_width": 4}
+SMALL: dict[str, Any] = {
+    "analysis_width": 8,
+    "analysis_pairs": 1,
+    "synthesis_width": 8,
+    "synthesis_pairs": 1,
+}
+FEW: dict[str, Any] = {"latents": 16, "hyper_latents": 4, "hyper_width": 8, "scale_width": 4}
 
 HEIGHT, WIDTH = 48, 64
 T = torch.tensor([0.3])
 
 
-def blocks_of(luma: torch.Tensor) -> torch.Tensor:
+def blocks_of(luma: Tensor) -> Tensor:
     """Return luma (B, 1, H, W) in blocks."""
     return layout.unshuffle(luma, BLOCK)
 
 
-def waves(dy: int, dx: int) -> torch.Tensor:
+def waves(dy: int, dx: int) -> Tensor:
     """Return luma that changes along a direction alone."""
     i, j = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
     return (0.1 * torch.sin(1.5 * (i * dy + j * dx)))[None, None]
@@ -116,7 +123,16 @@ def test_a_fitted_filter_lowers_the_error_and_leaves_the_rest(tmp_path: Path) ->
     codec = Codec(Architecture(**SMALL, **FEW))
     about = about_codec({**SMALL, **FEW})
     save_weights(start, about | {"average": codec.state_dict()})
-    command = [sys.executable, "-m", STEP, start, images, out, "--crops", "2", "--steps", "150"]
+    command = [
+        sys.executable,
+        "-m",
+        STEP,
+        *map(str, (start, images, out)),
+        "--crops",
+        "2",
+        "--steps",
+        "150",
+    ]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     (left,) = re.findall(r"is ([\d.]+) of what it was", told)
     assert float(left) < 0.98

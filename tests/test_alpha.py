@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from conftest import info_of
 from PIL import Image, ImageDraw
 
 import npeg
 from npeg import codec, transparency
+from npeg.arrays import Pixels
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import InputError
-
-Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def opened(image: Image.Image) -> Image.Image:
     return Image.open(buffer)
 
 
-def modes(rgba: Pixels) -> dict[str, object]:
+def modes(rgba: Pixels) -> dict[str, Image.Image | Pixels]:
     """Return one picture in all the ways that transparency comes in."""
     image = Image.fromarray(rgba)
     palette = image.convert("RGB").quantize(16)
@@ -58,7 +57,7 @@ def test_lossless_gives_every_pixel_back(rgba: Pixels) -> None:
     for pixels in (rgba, rgba[..., :3], rgba[..., 0], rgba[..., 2:], rgba[..., [1, 1, 1, 3]]):
         data = npeg.encode(np.ascontiguousarray(pixels), lossless=True)
         np.testing.assert_array_equal(npeg.decode(data), pixels)
-        assert npeg.info(data).lossless
+        assert info_of(data).lossless
 
 
 def test_lossless_takes_no_target(rgba: Pixels) -> None:
@@ -97,13 +96,13 @@ def test_colours_under_full_transparency_cost_next_to_nothing(rgba: Pixels) -> N
 
 def test_exact_tiles_are_chosen_where_they_are_smaller(photo: Pixels) -> None:
     white = np.full((64, 128, 3), 255, np.uint8)
-    found = npeg.info(npeg.encode(white))
+    found = info_of(npeg.encode(white))
     assert found.lossless and found.size_bytes < 50
     mixed = np.concatenate([white[:, :64], photo[:64, :64]], axis=1)
     for effort in (0, 1):
         options = EncoderOptions(effort, tile_size=64)
         data, known = codec.encode_with_reconstruction(mixed, 150, options)
-        assert [s.type for s in npeg.info(data).sections] == ["E", "T"]
+        assert sorted(s.type for s in npeg.info(data).sections) == ["E", "T"]
         pixels = codec.decode_pixels(data)
         assert (pixels[:, :64] == 255).all()
         assert abs(pixels.astype(int) - known).max() <= 1
@@ -128,7 +127,7 @@ def test_the_command_line_keeps_flattens_or_refuses_alpha(run, rgba: Pixels) -> 
     assert refused.status == 1
     assert "JPEG does not hold: add --background white" in refused.err
     assert run("decode", "x.npeg", "y.jpg", "--background", "#ff0000").status == 0
-    assert Image.open("y.jpg").getpixel((0, 0))[0] > 240
+    assert np.asarray(Image.open("y.jpg"))[0, 0, 0] > 240
     assert run("encode", "x.png", "z.npeg", "--background", "white", "--lossless").status == 0
     assert npeg.decode("z.npeg").shape == (64, 80, 3)
     wrong = run("decode", "x.npeg", "w.png", "--background", "whitish")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def bad_npeg_files(good: bytes) -> list[tuple[str, bytes]]:
     """Return files that must be refused, each after a part of what must be said."""
     header = container.read_header(good)
 
-    def forged(**fields: int) -> bytes:
+    def forged(**fields: Any) -> bytes:
         return container.pack_header(replace(header, **fields)) + good[container.HEADER_SIZE :]
 
     flipped = [("damaged", flip(good, at)) for at in (8, 12, 19, len(good) // 2, len(good) - 1)]

@@ -48,11 +48,13 @@ def test_fourier_weights_are_the_real_and_imaginary_parts_of_the_fft():
 
 
 def test_cosines_need_fewer_bits_than_fourier_waves_at_equal_psnr():
-    assert bd_rate(curve("dft"), curve("dct")) < -15
+    saved = bd_rate(curve("dft"), curve("dct"))
+    assert saved is not None and saved < -15
 
 
 def test_the_teaching_codec_is_no_worse_than_jpeg_on_a_small_picture():
-    assert bd_rate(curve("jpeg/subsampling=4:4:4"), curve("dct")) < 0
+    saved = bd_rate(curve("jpeg/subsampling=4:4:4"), curve("dct"))
+    assert saved is not None and saved < 0
 
 
 def test_halved_chroma_needs_fewer_bytes():

@@ -9,10 +9,11 @@ from test_bench_run import bench, encoded, images, rows  # noqa: F401  # fixture
 from npeg.bench.codecs import find_codec
 from npeg.bench.metrics import METRICS
 from npeg.bench.run import cluster
-from npeg.bench.run.measure import Failure, measure_all
+from npeg.bench.run.measure import Failure, Task, measure_all
 from npeg.bench.run.photos import find_photos
 from npeg.bench.run.runner import Plan, run_plan
 from npeg.bench.run.store import Store
+from npeg.errors import InputError
 
 distributed = pytest.importorskip("distributed", reason='needs Dask: pip install "npeg[dask]"')
 
@@ -91,20 +92,20 @@ def test_the_command_starts_workers_and_survives_those_that_die(images, encoded,
 
 
 def test_a_worker_that_is_not_like_this_process_is_named(scheduler, images, tmp_path, monkeypatch):  # noqa: F811
+    versions = iter(["Pillow 99", "Pillow 98", "Pillow 98"])
     monkeypatch.setattr(
         cluster, "_versions", lambda codecs, metrics: {"png": next(versions), "metric psnr": "1"}
     )
-    versions = iter(["Pillow 99", "Pillow 98", "Pillow 98"])
     with (
         Store(tmp_path / "s.sqlite") as store,
-        pytest.raises(cluster.InputError, match="has Pillow 98, expected Pillow 99"),
+        pytest.raises(InputError, match="has Pillow 98, expected Pillow 99"),
     ):
         run(images, store, cluster.dask_engine(scheduler, 1), ["png"], ["psnr"])
 
 
 def test_a_worker_that_came_late_is_checked_too(images, encoded):  # noqa: F811
     plan = Plan(find_photos([images]), [find_codec("raw")], [])
-    task = cluster.Task(next(iter(plan.points())), ("psnr",))
+    task = Task(next(iter(plan.points())), ("psnr",))
     packed = cluster._pack(task.point.photo)
     assert cluster._measure_there(task, *packed) == next(measure_all([task], 1))[1]
     cluster._version.cache_clear()

@@ -59,7 +59,7 @@ def shown(browser, compared):
 
 
 def data_of(path):
-    return json.loads(re.search(r"window\.DATA = (.*);</script>", path.read_text())[1])
+    return json.loads(re.findall(r"window\.DATA = (.*);</script>", path.read_text())[0])
 
 
 def test_each_rival_gets_the_largest_file_that_is_not_above(photo, compared):

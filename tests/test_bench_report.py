@@ -2,6 +2,7 @@
 
 import csv
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from test_bench_page import data_of, find
 
 from npeg.bench.codecs import find_codec
 from npeg.bench.metrics import METRICS
-from npeg.bench.report import report, series
+from npeg.bench.report import results_page, series
 from npeg.bench.report.pictures import LARGEST_SIDE, pictures
 from npeg.bench.report.plots import spread
 from npeg.bench.report.published import MAIN, is_kodak, published_rows
@@ -54,7 +55,7 @@ def folder(outcome, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(series, "is_kodak", lambda photos: True)
-        report.write_report(outcome, folder, 1, PICTURES_BPP)
+        results_page.write_report(outcome, folder, 1, PICTURES_BPP)
     return folder
 
 
@@ -112,9 +113,7 @@ def test_conditions_are_stated(outcome, folder):
 def test_published_curves_are_drawn_on_kodak_only(outcome):
     assert all(one.codec for one in series.series_of(outcome))
     assert not is_kodak(outcome.plan.photos)
-    namesakes = [
-        Photo(p, f"kodim{i:02}.png", 768, 512, "0" * 64) for i, p in enumerate([None] * 24)
-    ]
+    namesakes = [Photo(Path("nowhere"), f"kodim{i:02}.png", 768, 512, "0" * 64) for i in range(24)]
     assert not is_kodak(namesakes)
 
 
@@ -344,7 +343,7 @@ def test_what_was_not_measured_is_not_shown(codecs, metrics, hidden, browser, tm
     chosen = [find_codec(spec) for spec in codecs], [METRICS[name] for name in metrics]
     with Store(tmp_path / "s.sqlite") as store:
         outcome = run_plan(Plan(find_photos([tmp_path / "small.png"]), *chosen, (20, 80)), store)
-    report.write_report(outcome, tmp_path)
+    results_page.write_report(outcome, tmp_path)
     browser.get((tmp_path / "report.html").as_uri())
     sections = browser.find_elements("css selector", "section")
     names = [s.get_attribute("id").removesuffix("-section") for s in sections]
@@ -361,7 +360,7 @@ def test_gains_of_enhancement_and_crops_are_shown(browser, tmp_path):  # noqa: F
             Plan(find_photos([tmp_path / "small.png"]), codecs, metrics, (10, 40), timing=True),
             store,
         )
-    report.write_report(outcome, tmp_path)
+    results_page.write_report(outcome, tmp_path)
     browser.get((tmp_path / "report.html").as_uri())
     table = browser.find_element("id", "gains")
     rows = [line.text for line in table.find_elements("css selector", "tr")]

@@ -15,7 +15,7 @@ from npeg.bench.metrics import METRICS
 from npeg.bench.metrics.bdrate import rising
 from npeg.bench.report.series import axis_label
 from npeg.bench.report.tables import curve, mean_rows, point_rows
-from npeg.bench.run.measure import Task, measure
+from npeg.bench.run.measure import Task, measure, measure_all
 from npeg.bench.run.photos import find_photos
 from npeg.bench.run.runner import Plan, run_plan
 from npeg.bench.run.store import Store
@@ -166,7 +166,7 @@ def test_another_version_of_a_codec_is_measured_again(images, tmp_path, encoded,
 def test_an_interrupted_run_keeps_what_it_has(images, tmp_path, encoded, monkeypatch, capsys):
     from npeg.bench.run import runner
 
-    whole = runner.measure_all
+    whole = measure_all
 
     def interrupted(tasks, jobs):
         yield next(whole(tasks, jobs))
@@ -186,7 +186,12 @@ def test_an_interrupted_run_keeps_what_it_has(images, tmp_path, encoded, monkeyp
     assert bench(*command) == 130
     assert "the same command goes on" in capsys.readouterr().err
     asked = []
-    monkeypatch.setattr(runner, "measure_all", lambda t, jobs: asked.extend(t) or whole(t, jobs))
+
+    def counted(tasks, jobs):
+        asked.extend(tasks)
+        return whole(tasks, jobs)
+
+    monkeypatch.setattr(runner, "measure_all", counted)
     assert bench(*command) == 0
     assert len(asked) == 1
     assert len(rows(tmp_path / "out" / "results.tsv")) == 3

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from npeg import codec, container, entropy, latents, networks, tiles
+from npeg.arrays import Pixels
 from npeg.bench.metrics import ssimulacra2
 from npeg.encoder_rule import EFFORTS, EncoderOptions
 from npeg.errors import FormatError, InputError, LimitError, NpegError
 
-Pixels = NDArray[np.uint8]
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -31,7 +30,7 @@ def scene(height: int, width: int) -> Pixels:
 
 
 def psnr_db(a: Pixels, b: Pixels) -> float:
-    error = max(np.mean((a.astype(float) - b) ** 2), 1e-9)  # exact tiles have none
+    error = max(float(np.mean((a.astype(float) - b) ** 2)), 1e-9)  # exact tiles have none
     return float(10 * np.log10(255**2 / error))
 
 
@@ -166,7 +165,7 @@ def test_the_payload_is_as_long_as_its_tables_say() -> None:
     model = networks.load()
     header, (parts,) = container.read_tiles(codec.encode_pixels(pixels, 120))
     (tile,) = tiles.tiles_of(header)
-    z_hat, symbols, indexes = latents.read(model, parts[b"T"], tile.latent_shape(), 120)
+    z_hat, symbols, indexes = latents.read(model, parts, tile.latent_shape(), 120)
     coded = indexes >= model.first_coded
     index_z = np.repeat(model.index_z(120), z_hat[0].size)
     bits = entropy.entropy_bits(z_hat.astype(int).ravel(), index_z, model.tables)
@@ -227,7 +226,7 @@ def test_a_withdrawn_model_is_refused_by_name(model_id: int) -> None:
     ("pixels", "level", "message"),
     [
         (np.zeros((4, 4, 5), np.uint8), 100, r"uint8 \(4, 4, 5\)"),
-        (np.zeros((4, 4, 3), np.uint16), 100, "uint16"),
+        (np.zeros((4, 4, 3), np.uint32), 100, "uint32"),
         (np.zeros((0, 4, 3), np.uint8), 100, r"\(0, 4, 3\)"),
         (np.zeros((4, 4, 3), np.uint8), 201, "quality is 100.5, expected 0 to 100"),
         (np.zeros((4, 4, 3), np.uint8), -1, "quality is -0.5"),

@@ -1,5 +1,6 @@
 """The container: what SPEC.md sections 2 and 3 forbid is refused, in one line, before decoding."""
 
+import io
 import struct
 import zlib
 from dataclasses import replace
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npeg import container
+from npeg import container, sections
 from npeg.container import HEADER_SIZE, Header
 from npeg.errors import FormatError, LimitError, NpegError
 
@@ -56,7 +57,7 @@ def test_the_header_is_these_bytes() -> None:
         (4, 2, "NPEG version 2, this decoder reads version 1"),
         (6, 201, "quality byte is 201, at most 200 is defined"),
         (7, 6, "layout 06"),
-        (7, 0x11, "layout 11"),
+        (7, 0x91, "layout 91"),
         (15, 202, "byte 15 ca"),
         (14, 0, "in tiles of 0"),
         (14, 33, "in tiles of 2112"),
@@ -78,8 +79,8 @@ def test_a_forged_size_is_refused_before_anything_is_allocated() -> None:
 FILE = container.write(HEADER, [{b"T": b"payload"}])
 
 
-def test_the_overhead_of_a_one_tile_file_is_29_bytes() -> None:
-    assert len(FILE) - len(b"payload") == 29
+def test_the_overhead_of_a_one_tile_file_is_26_bytes() -> None:
+    assert len(FILE) - len(b"payload") == 26
 
 
 def test_every_truncation_is_refused() -> None:
@@ -107,16 +108,47 @@ def test_any_bytes_are_refused_or_read_without_another_error(tail: bytes) -> Non
 
 def test_an_unknown_section_is_skipped_or_refused_by_the_case_of_its_letter() -> None:
     head, tile = FILE[:HEADER_SIZE], FILE[HEADER_SIZE:]
-    optional = container.pack_section(b"q", b"more")
+    optional = sections.pack_section(b"q", b"more")
     assert container.read_tiles(head + optional + tile) == (HEADER, [{b"T": b"payload"}])
     assert [s.type for s in container.info(head + optional + tile).sections] == ["q", "T"]
     with pytest.raises(FormatError, match="section type 'Q' is not known"):
-        container.read_tiles(head + container.pack_section(b"Q", b"more") + tile)
+        container.read_tiles(head + sections.pack_section(b"Q", b"more") + tile)
+
+
+def test_only_a_section_of_a_tile_ends_a_file() -> None:
+    head, tile = FILE[:HEADER_SIZE], sections.pack_section(b"T", b"payload")
+    with pytest.raises(FormatError, match="truncated: the file ends before its last section"):
+        container.read_tiles(head + tile)
+    late = sections.pack_section(b"q", b"late", last=True)
+    with pytest.raises(FormatError, match="'q' ends the file, expected one of a tile"):
+        container.read_tiles(head + tile + late)
+
+
+@given(st.integers(0, (1 << 28) - 1))
+def test_a_number_takes_as_few_bytes_as_it_can(number: int) -> None:
+    section = sections.pack_section(b"T", b"", tile=number)
+    assert len(section) == 6 + max(1, -(-number.bit_length() // 7))
+    head = sections.read_head(io.BytesIO(section), numbered=True)
+    assert (head.kind, head.length, head.tile, head.last) == (b"T", 0, number, False)
+
+
+@pytest.mark.parametrize("length", ["8000", "ffffffff7f", "ff8000"])
+def test_a_number_of_too_many_bytes_is_refused(length: str) -> None:
+    with pytest.raises(FormatError, match="a number of too many bytes"):
+        sections.read_head(io.BytesIO(b"T" + bytes.fromhex(length) + bytes(9)), numbered=False)
+
+
+def test_a_tile_that_is_not_there_is_refused() -> None:
+    header = Header(1, 100, 200, 129, tile_size=128)
+    data = container.write(header, [{b"T": b""}] * 3)
+    more = sections.pack_section(b"T", b"", 4, last=True)
+    with pytest.raises(FormatError, match="'T' of tile 4, there are 4"):
+        container.read_tiles(data[:-7] + more)
 
 
 def test_nothing_may_follow_the_last_tile() -> None:
-    with pytest.raises(FormatError, match="follow the last tile"):
-        container.read_tiles(FILE + container.pack_section(b"q", b"late"))
+    with pytest.raises(FormatError, match="bytes follow the section that ends the file"):
+        container.read_tiles(FILE + sections.pack_section(b"q", b"late"))
 
 
 def test_a_file_of_several_tiles_gives_each_payload_in_raster_order() -> None:
@@ -133,7 +165,7 @@ def test_alpha_belongs_before_each_tile_of_a_header_that_says_so() -> None:
     tiles = [{b"A": b"alpha", kind: bytes([k])} for k, kind in enumerate(kinds)]
     data = container.write(header, tiles)
     assert container.read_tiles(data) == (header, tiles)
-    assert [s.type for s in container.info(data).sections] == list("ATAEAEAT")
+    assert [s.type for s in container.info(data).sections] == list("AAAATTEE")
     assert container.info(data).exact_tiles == 2
     for k in range(4):
         less = [dict(parts) for parts in tiles]
@@ -146,8 +178,10 @@ def test_alpha_belongs_before_each_tile_of_a_header_that_says_so() -> None:
 
 def test_a_tile_has_its_sections_once_and_in_their_order() -> None:
     header = Header(1, 100, 20, 20, alpha=True)
-    alpha, tile = container.pack_section(b"A", b"1"), container.pack_section(b"T", b"2")
     head = container.pack_header(header)
-    for wrong in (tile + alpha, alpha + alpha + tile, alpha + tile + tile, alpha, alpha * 2):
-        with pytest.raises(FormatError):
-            container.read_tiles(head + wrong)
+    for wrong in ("TA", "AAT", "ATT", "A", "AA", "AET"):
+        *before, last = wrong
+        found = [sections.pack_section(kind.encode(), b"1") for kind in before]
+        found.append(sections.pack_section(last.encode(), b"1", last=True))
+        with pytest.raises(FormatError, match=r"is behind|0 of 1 tiles"):
+            container.read_tiles(head + b"".join(found))

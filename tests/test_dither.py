@@ -3,6 +3,7 @@
 import random
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -289,9 +290,15 @@ def test_forged_payloads_with_right_checksums_are_decoded_or_refused(name, small
     assert refused > 30
 
 
-def forged(**fields: object) -> bytes:
+def forged(**fields: Any) -> bytes:
     """A file of one empty tile whose header says such things, with a right checksum."""
-    layout = {"magic": b"NPGD", "version": 1, "variant": 2, "planes": 20, "layout": 1}
+    layout: dict[str, Any] = {
+        "magic": b"NPGD",
+        "version": 1,
+        "variant": 2,
+        "planes": 20,
+        "layout": 1,
+    }
     layout |= {"width": 8, "height": 8, "reserved": 0} | fields
     sides = [layout.pop(side).to_bytes(3, "little") for side in ("width", "height")]
     *head, reserved = layout.values()

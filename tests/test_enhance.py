@@ -113,7 +113,8 @@ def test_psnr_b_equals_the_papers_sums_written_out(photo):
     weights = np.array([0.299, 0.587, 0.114])
     x, y = photo[:, :90] @ weights, poor @ weights
     height, width = y.shape
-    on, off = [], []
+    on: list[int] = []
+    off: list[int] = []
     for i in range(height):
         for j in range(width):
             if j + 1 < width:
@@ -205,7 +206,7 @@ def test_what_cannot_be_enhanced_is_refused(image, name, strength, message):
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch):
-    monkeypatch.setattr(package.contract, "find_spec", lambda name: None)
+    monkeypatch.setattr(package.enhancement, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"nlm is not installed: pip install opencv"):
         enhance(np.zeros((4, 4), np.uint8), "nlm")
     command = METHODS["waifu2x"].missing()

@@ -17,7 +17,6 @@ from npeg.entropy import (
     MAX_MAGNITUDE,
     TOKEN_OF_MAGNITUDE,
     TOKENS,
-    TOTAL,
     Decoder,
     Tables,
     encode,
@@ -25,6 +24,7 @@ from npeg.entropy import (
     quantize_probabilities,
 )
 from npeg.errors import FormatError, InputError
+from npeg.rans import TOTAL
 
 Group = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -331,53 +331,6 @@ def test_unusable_arguments_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         encode(groups, SMALL, lanes)
-
-
-@pytest.mark.parametrize(
-    ("frequencies", "message"),
-    [
-        ([[TOTAL]], "shape"),
-        (np.zeros((0, 61), int), "shape"),
-        ([[TOTAL / 61] * 61], "dtype"),
-        ([[TOTAL + 1, *[0] * 59, -1]], "span"),
-        ([[TOTAL, *[0] * 60]], "escape 0"),
-        ([[TOTAL, *[0] * 59, 1]], "sums to 8193"),
-        ([[0] * 60 + [TOTAL], [1] * 61], "table 1 sums to 61"),
-    ],
-)
-def test_invalid_tables_are_refused(frequencies: list[list[int]], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Tables(frequencies)
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.lists(st.floats(0, 1), min_size=TOKENS, max_size=TOKENS).filter(any))
-def test_quantized_probabilities_are_a_table_that_no_moved_unit_improves(p: list[float]) -> None:
-    table = quantize_probabilities(p)
-    Tables([table])
-    escaped = float(sum(np.array(p)[table[:ESCAPE] == 0]))
-    used = np.flatnonzero(table)
-    weights, shares = np.append(p, escaped)[used], table[used].astype(float)
-    gain = weights * np.log2((shares + 1) / shares)
-    loss = np.where(shares > 1, weights * np.log2(shares / np.maximum(shares - 1, 0.5)), np.inf)
-    assert gain.max() <= loss.min() + 1e-12 * max(p)
-
-
-def test_quantized_probabilities_stay_near_the_entropy_and_escape_the_tail(
-    tables: Tables,
-) -> None:
-    for scale, row, bits in zip(SCALES, tables.frequencies, tables.token_bits, strict=True):
-        p = laplace_probabilities(scale)
-        p /= p.sum()
-        ideal = -(p * np.log2(p.clip(1e-300))).sum() + p @ (LOW_BITS + (np.arange(TOKENS) > 0))
-        assert p @ bits <= 1.001 * ideal + 2e-4
-        assert (row[:ESCAPE] == 0).any()
-
-
-@pytest.mark.parametrize("p", [[0.0] * TOKENS, [1.0], [-1.0] + [1.0] * 59, [np.nan] * TOKENS])
-def test_what_are_no_probabilities_is_refused(p: list[float]) -> None:
-    with pytest.raises(InputError, match="60 finite probabilities"):
-        quantize_probabilities(p)
 
 
 def test_an_image_of_768x512_at_one_bit_per_pixel_is_fast(tables: Tables) -> None:

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from PIL.JpegImagePlugin import JpegImageFile
 from skimage.data import astronaut
 
 from npeg.enhance import enhance, jpeg_cells
@@ -12,7 +13,10 @@ from npeg.enhance import enhance, jpeg_cells
 PHOTO = np.ascontiguousarray(astronaut()[:256, 100:420])
 
 
-def text(paper: object, ink: object) -> np.ndarray:
+Ink = str | tuple[int, int, int]
+
+
+def text(paper: Ink, ink: Ink) -> np.ndarray:
     image = Image.new("RGB", (320, 160), paper)
     draw = ImageDraw.Draw(image)
     for y in range(0, 150, 14):
@@ -92,6 +96,7 @@ def test_the_table_of_a_jpeg_is_found_in_its_pixels(quality: int) -> None:
     file = io.BytesIO()
     Image.fromarray(PHOTO).save(file, "JPEG", quality=quality)
     image = Image.open(file)
+    assert isinstance(image, JpegImageFile)
     coefficients = free_coefficients(np.asarray(image))
     expected = np.array(image.quantization[0]).reshape(8, 8)
     found = jpeg_cells.standard_table(coefficients)
@@ -104,6 +109,7 @@ def test_a_table_of_its_own_is_found_too() -> None:
     file = io.BytesIO()
     Image.fromarray(PHOTO).save(file, "JPEG", qtables=[table, table])
     image = Image.open(file)
+    assert isinstance(image, JpegImageFile)
     coefficients = free_coefficients(np.asarray(image))
     standard = jpeg_cells.standard_table(coefficients)
     assert standard is None or standard.max() == 1

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from npeg.training.networks.layers import Centre, Centred, LinearTransform, fold  # noqa: E402
 from npeg.training.networks.transforms import opponent_dct, whitening  # noqa: E402
@@ -13,7 +13,7 @@ from npeg.training.optimizer import build_optimizers  # noqa: E402
 CHANNELS = 32
 
 
-def lopsided(batch: int = 4) -> torch.Tensor:
+def lopsided(batch: int = 4) -> Tensor:
     """Return features whose channels have means far from zero."""
     return torch.randn(batch, CHANNELS, 6, 5) + torch.linspace(-9, 9, CHANNELS)[:, None, None]
 
@@ -60,7 +60,7 @@ def test_folded_layers_compute_the_same() -> None:
     torch.testing.assert_close(folded(x), network(x), atol=1e-4, rtol=1e-4)
 
 
-def weights(layer: LinearTransform) -> torch.Tensor:
+def weights(layer: LinearTransform) -> Tensor:
     """Return all of a layer's parameters in one vector."""
     return torch.cat([p.detach().flatten() for p in layer.parameters()])
 

@@ -1,16 +1,22 @@
 """The package's structure: what a user installs never needs torch, imports go one way."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import pytest
 
 PACKAGE = Path(__file__).parents[1] / "npeg"
 ORDER = [
     *(
         "errors",
+        "arrays",
         "weights",
         "container",
+        "depth",
         "adaptive",
         "planes",
         "exact",
@@ -51,6 +57,29 @@ ROOMS = {
         *("training.networks", "training", "training.export"),
         *("training.dither", "training.restorer"),
     ],
+}
+
+
+# Names that two modules share. The folder of each says whose it is; a folder that has the name of
+# its own module, or of another folder's whole subject, says nothing and is not allowed.
+SHARED = {
+    "codec": {"codec": "npeg's file", "dither.codec": "the dither file"},
+    "container": {"container": "npeg's file", "dither.container": "the dither file"},
+    "networks": {
+        "networks": "npeg's, as ONNX Runtime runs them",
+        "dither.networks": "the dither codecs', as ONNX Runtime runs them",
+        "training.networks": "npeg's, as PyTorch trains them",
+    },
+    "dither": {
+        "dither": "the codecs of that name",
+        "bench.codecs.dither": "what the bench makes of them",
+        "training.dither": "how they are trained",
+    },
+    "export": {
+        "training.export": "of npeg's networks",
+        "training.dither.export": "of the dither codecs' networks",
+    },
+    "options": {"bench.options": "of npeg bench", "web.options": "of npeg view and npeg serve"},
 }
 
 
@@ -132,9 +161,78 @@ def test_no_module_hides_one_of_the_standard_library() -> None:
         assert path.stem not in sys.stdlib_module_names - {"__main__"}, path
 
 
+def test_two_modules_share_a_name_only_where_their_folders_tell_them_apart() -> None:
+    places: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        if parts:
+            places.setdefault(parts[-1], set()).add(".".join(parts))
+    shared = {name: where for name, where in places.items() if len(where) > 1}
+    assert shared == {name: set(reasons) for name, reasons in SHARED.items()}
+
+
+def test_no_module_has_the_name_of_its_folder() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert path.stem != path.parent.name, path
+
+
+def test_no_file_of_python_is_above_400_lines() -> None:
+    root = PACKAGE.parent
+    for folder in ("npeg", "tests", "recipes", "results", "studies", "docs"):
+        for path in (root / folder).rglob("*.py"):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+
+
+def code_lines(function: ast.FunctionDef, text: list[str]) -> int:
+    """Return a function's lines without blank ones, comments and its docstring."""
+    first, numbers = function.body[0], set(range(function.lineno, (function.end_lineno or 0) + 1))
+    if ast.get_docstring(function) is not None:
+        numbers -= set(range(first.lineno, (first.end_lineno or 0) + 1))
+    lines = [text[number - 1].strip() for number in numbers]
+    return sum(bool(line) and not line.startswith("#") for line in lines)
+
+
+def test_functions_are_short() -> None:
+    lengths = []
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)]
+        lengths += [code_lines(function, text.splitlines()) for function in functions]
+    assert max(lengths) <= 60
+    assert np.percentile(lengths, 95) <= 20
+
+
+def test_the_type_of_pixels_has_one_home() -> None:
+    root = PACKAGE.parent
+    for folder in ("npeg", "tests", "recipes", "results", "studies", "docs"):
+        for path in (root / folder).rglob("*.py"):
+            if path != PACKAGE / "arrays.py":
+                assert "\nPixels = " not in path.read_text(encoding="utf-8"), path
+
+
 def test_encoding_and_decoding_load_no_torch() -> None:
     code = (
         "import sys, numpy, npeg; data = npeg.encode(numpy.zeros((8, 8, 3), 'uint8'));"
         "npeg.decode(data); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent).returncode == 0
+
+
+STUDIES = sorted((PACKAGE.parent / "studies").iterdir())
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_a_study_has_a_script_and_a_short_verdict(study: Path) -> None:
+    assert list(study.glob("*.py"))
+    title, *lines = (study / "README.md").read_text().splitlines()
+    assert title.startswith("# Verdict: ")
+    assert len(lines) <= 10
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_a_study_that_does_not_fit_the_package_says_where_it_ran(study: Path) -> None:
+    for path in study.glob("*.py"):
+        text = path.read_text()
+        if "mypy: ignore-errors" in text:
+            assert re.search(r"\n\nRan at commit [0-9a-f]{7}\b", text), path

@@ -6,10 +6,12 @@ import math
 import mmap
 import subprocess
 import sys
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import cpu_seconds, environment
+from conftest import cpu_seconds, environment, info_of
 from PIL import Image
 
 import npeg
@@ -45,7 +47,7 @@ def test_arrays_and_pillow_images_give_the_same_file(photo, photo_npeg):
     )
 
 
-def sources(data: bytes, path) -> list:
+def sources(data: bytes, path) -> list[Any]:
     """Return everything that stands for a file with these bytes."""
     path.write_bytes(data)
     with open(path, "rb") as file:
@@ -54,7 +56,7 @@ def sources(data: bytes, path) -> list:
     spread[::2] = np.frombuffer(data, np.uint8)
     return [
         *(data, bytearray(data), memoryview(data), mapped, np.frombuffer(data, np.uint8)),
-        *(array.array("B", data), memoryview(spread)[::2], str(path), path, io.BytesIO(data)),
+        *(array.array("B", data), spread.data[::2], str(path), path, io.BytesIO(data)),
     ]
 
 
@@ -106,7 +108,7 @@ def test_any_memory_layout_gives_the_same_file_and_results_are_contiguous(photo)
     frozen.flags.writeable = False
     for same in (wide[:, ::2, :3], turned[::-1, ::-1], np.asfortranarray(small), frozen):
         assert npeg.encode(same, effort=0) == expected
-    assert npeg.encode(memoryview(np.ascontiguousarray(small)), effort=0) == expected
+    assert npeg.encode(np.ascontiguousarray(small).data, effort=0) == expected
     assert npeg.decode(expected).flags.c_contiguous
     assert npeg.decode(npeg.encode(small[..., 0], effort=0)).flags.c_contiguous
 
@@ -119,7 +121,7 @@ def test_neutral_rgb_comes_back_neutral_in_as_many_bytes_as_grey(photo):
     assert decoded.shape == photo.shape
     np.testing.assert_array_equal(decoded[..., 0], npeg.decode(npeg.encode(grey, 60)))
     assert (decoded == decoded[..., :1]).all()
-    assert npeg.info(data).header.neutral
+    assert info_of(data).header.neutral
 
 
 CHILD = """
@@ -171,7 +173,7 @@ def test_info_describes_a_file_without_decoding_it(photo, photo_npeg):
 
 def test_a_warning_names_the_line_that_called():
     frames = [Image.new("L", (4, 4), grey) for grey in (0, 255)]
-    frames[0].is_animated, frames[0].n_frames = True, 2
+    vars(frames[0]).update(is_animated=True, n_frames=2)
     with pytest.warns(UserWarning, match="one of 2 frames") as caught:
         npeg.encode(frames[0])
     assert caught[0].filename == __file__
@@ -247,23 +249,27 @@ def curves():
         yield np.where(level < 25, smooth[25] + 0.1 * np.sin(level), smooth)
 
 
+def value_at(values, level):
+    return float(values[level])
+
+
 @pytest.mark.parametrize("above", [False, True])
 def test_six_tries_come_within_two_percent_of_the_best_of_all_levels(above):
     misses = tries = 0
     for values in curves():
         targets_ = np.linspace(values.min() + 0.15, values.max() - 0.02, 40)
         for target in targets_:
-            curve = targets.Curve(lambda level, values=values: float(values[level]))
+            curve = targets.Curve(partial(value_at, values))
             start = (target - np.log(0.037)) / targets.SIZE_SLOPE
             curve.approach(target, start, targets.SIZE_SLOPE, above)
             assert len(curve.values) <= 6
             tries += 1
             if above:
-                reached = curve.where(lambda value, target=target: value >= target)
+                reached = curve.where(target.__le__)
                 best = values[values >= target].min()
                 misses += not reached or min(curve.values[i] for i in reached) > best + 0.02
             else:
-                reached = curve.where(lambda value, target=target: value <= target)
+                reached = curve.where(target.__ge__)
                 best = values[values <= target].max()
                 misses += not reached or max(curve.values[i] for i in reached) < best - 0.02
     assert misses <= 0.03 * tries, (misses, tries)

@@ -27,8 +27,13 @@ def shell(tmp_path: Path, png: Path):
 
     def run_line(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
         line = f'npeg() {{ "{sys.executable}" -m npeg "$@"; }}\n{line}'
-        options = {"cwd": tmp_path, "env": environment() | variables}
-        return subprocess.run(["sh", "-c", line], capture_output=True, text=True, **options)
+        return subprocess.run(
+            ["sh", "-c", line],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment() | variables,
+        )
 
     return run_line
 

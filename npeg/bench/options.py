@@ -21,6 +21,14 @@ EXTRA_PACKAGES = ("bjontegaard", "matplotlib", "scipy", "skimage", "ssimulacra2"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `npeg bench` to its parser."""
+    _add_tasks(parser)
+    _add_codecs(parser)
+    _add_results(parser)
+    _add_machines(parser)
+
+
+def _add_tasks(parser: ArgumentParser) -> None:
+    """Add what is to be done."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--images", nargs="+", type=Path, metavar="PATH", help="measure these folders and files"
@@ -47,6 +55,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--rates", default="0.15,0.3,0.6", metavar="BPP,BPP", help="of --blind (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the sides of --blind (1)")
+
+
+def _add_codecs(parser: ArgumentParser) -> None:
+    """Add what is measured, and by what."""
     parser.add_argument(
         "--codecs",
         metavar="A,B/OPTION=VALUE",
@@ -76,6 +88,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="any of --list-metrics, time and memory (default: "
         f"{DEFAULT_METRICS}; with --enhance {ENHANCE_METRICS})",
     )
+
+
+def _add_results(parser: ArgumentParser) -> None:
+    """Add what is written."""
     parser.add_argument(
         "--report",
         nargs="?",
@@ -90,6 +106,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, default=0.25, metavar="BPP", help="of these pictures (0.25)"
     )
+
+
+def _add_machines(parser: ArgumentParser) -> None:
+    """Add how the work is done, and where."""
     parser.add_argument("--fresh", action="store_true", help="forget stored results, measure anew")
     parser.add_argument("--threads", type=int, default=1, help="threads of a codec (1)")
     parser.add_argument("--repeats", type=int, default=3, help="times are the best of these (3)")
@@ -178,7 +198,7 @@ def _bench(args: Namespace) -> int:
         print(*gain_lines(gains, outcome), sep="\n")
         print(f"wrote {write_gains(gains, folder / 'gains.tsv')}")
     if args.report:
-        from npeg.bench.report.report import write_report
+        from npeg.bench.report.results_page import write_report
 
         paths = write_report(outcome, report or folder, args.pictures, args.rate)
         print(*(f"wrote {path}" for path in paths), sep="\n")

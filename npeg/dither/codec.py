@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Pixels
 from ..errors import InputError
 from . import container, networks
 from .container import TILE, VARIANTS, Header
 from .context import decode_planes, encode_planes
 from .networks import Model
-
-Pixels = NDArray[np.uint8]
 
 HALO = 4  # positions of the code: each network has four 3x3 convolutions at that resolution
 WINDOW_POSITIONS = {1: 256, 8: 128}  # stride -> positions a side: some 50 MB of activations

@@ -9,13 +9,12 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from .. import weights
+from ..arrays import Pixels
 from ..networks import FOLDER
 from ..sessions import once_a_process, open_session
 from ..threads import thread_count
 from .container import VARIANTS, Variant
 from .context import Weights
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Model:
 
     def encode(self, pixels: Pixels) -> Pixels:
         """(H, W, 3), sides multiples of the stride, to bits (planes, H/stride, W/stride)."""
-        bits: Pixels = self._encoder.run(None, {"pixels": pixels[None]})[0][0]
+        bits: NDArray[np.uint8] = self._encoder.run(None, {"pixels": pixels[None]})[0][0]
         return bits
 
     def decode(self, halves: Pixels) -> Pixels:

@@ -6,7 +6,8 @@
 Restoration is judged by its fidelity to the original; a look changes the picture on purpose.
 """
 
-from .contract import LOOK, RESTORATION, UPSCALING, Method, Pixels
+from ..arrays import Pixels
+from .enhancement import LOOK, RESTORATION, UPSCALING, Method
 from .methods import METHODS, enhance, find_method
 
 __all__ = [

@@ -6,8 +6,9 @@ from functools import cache
 
 import numpy as np
 
+from ..arrays import Pixels
 from ..errors import NpegError
-from .contract import Float, Pixels, to_pixels
+from .enhancement import Float, to_pixels
 
 BLOCK = 8
 LARGEST_STEP = 16.0  # 8-bit steps across an edge that `deblock` still takes for the codec's

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .contract import Pixels, to_float, to_pixels
+from ..arrays import Pixels
+from .enhancement import to_float, to_pixels
 
 LARGEST_NLM = 20.0  # 8-bit steps
 NLM_PATCH, NLM_SEARCH = 5, 15  # pixels

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import Float, Pixels
+from ..arrays import Pixels
+from .enhancement import Float
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 STANDARD = np.array(  # luma, ITU-T T.81, table K.1

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .contract import Pixels, blend, by_plane, to_float, to_pixels
+from ..arrays import Pixels
+from .enhancement import blend, by_plane, to_float, to_pixels
 
 UNSHARP_RADIUS, LARGEST_UNSHARP = 1.5, 2.0  # pixels, and times the detail that is added
 LARGEST_CLIP = 0.04  # of CLAHE's histograms

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from ..arrays import Pixels
 from ..errors import InputError
 from ..inputs import pixels_of
 from ..sessions import give_memory_back
 from . import deblocking, denoising, looks, pretrained, restoring, smoothing, upscaling
-from .contract import LOOK, RESTORATION, UPSCALING, Method, Pixels
+from .enhancement import LOOK, RESTORATION, UPSCALING, Method
 
 METHODS = {
     method.name: method

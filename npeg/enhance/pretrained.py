@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays import Pixels
 from ..errors import NpegError
-from .contract import Float, Pixels, to_float, to_pixels
+from .enhancement import Float, to_float, to_pixels
 from .tiling import by_tiles
 from .torch_weights import read_weights
 

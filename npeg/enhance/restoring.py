@@ -6,10 +6,11 @@ Weights: models/restorer, trained by `npeg train --codec restorer`.
 import numpy as np
 import onnxruntime as ort
 
+from ..arrays import Pixels
 from ..networks import FOLDER
 from ..sessions import once_a_process, open_session
 from ..threads import thread_count
-from .contract import Pixels, blend
+from .enhancement import blend
 from .jpeg_cells import restrained
 from .tiling import by_tiles
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .contract import Pixels, blend, by_plane, to_float, to_pixels
+from ..arrays import Pixels
+from .enhancement import blend, by_plane, to_float, to_pixels
 
 LARGEST_SIGMA = 2.0  # pixels, of the Gaussian
 WIENER_WINDOW = 5

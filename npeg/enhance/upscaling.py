@@ -1,6 +1,6 @@
 """Larger pictures: four times as wide and high."""
 
-from .contract import Pixels
+from ..arrays import Pixels
 
 FACTOR = 4
 

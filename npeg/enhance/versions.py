@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 from ..networks import fingerprint
-from .contract import PACKAGES, Method
+from .enhancement import PACKAGES, Method
 
 
 def version_of(method: Method, strength: float) -> str:

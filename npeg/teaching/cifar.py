@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from ..arrays import Pixels
 from ..errors import InputError
 
 SIDE = 32
@@ -50,8 +50,6 @@ HARMLESS = {  # all that the pickles of the usual download name; anything else i
     ("numpy", "dtype"),
     ("_codecs", "encode"),
 }
-
-Pixels = NDArray[np.uint8]
 
 
 class Images(NamedTuple):

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageShow
 from torch import Tensor
 
+from ..arrays import Pixels
 from ..errors import InputError
 
 IMAGE_SCALE = 4  # screen pixels a pixel of an image, and of a code plane
@@ -21,8 +20,6 @@ PLANE_SCALE = 1
 PLANE_COLUMNS = 16
 GAP, MARGIN, CAPTION_HEIGHT, CAPTION_SIZE = 2, 8, 20, 13  # pixels
 PAPER, INK = (32, 32, 40), (235, 235, 235)  # neither black nor white: planes are both
-
-Pixels = NDArray[np.uint8]
 
 
 class Sample(NamedTuple):

@@ -17,7 +17,7 @@ from .networks.transforms import STRIDE, channel_counts
 
 EDGE = 16.0  # levels: slopes well below mask nothing
 BLOCKS = 2.0  # power by which masking counts between blocks, of that within them
-SURE = 0.0007  # bits of a 0 that is not coded: its probability is above that of export.py
+SURE = 0.0007  # bits of a 0 that is not coded: its probability is above that of `model_folder`
 
 
 def round_with_dead_zone(

@@ -24,9 +24,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..arrays import Pixels
 from ..errors import InputError
 from .checkpoint import replace_file
-from .data import Pixels, draw_in_processes, load_images, moved, prefetch
+from .data import draw_in_processes, load_images, moved, prefetch
 from .networks.winograd import use_winograd
 from .optimizer import build_optimizers
 

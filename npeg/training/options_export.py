@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         return _export_dither(args)
     from .checkpoint import load_checkpoint, save_weights
     from .data import load_images
-    from .export.export import export
+    from .export.model_folder import export
     from .networks.model import Codec
     from .networks.transforms import Architecture
 

@@ -8,6 +8,17 @@ from ..errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; the defaults are those of the codec's `Settings`."""
+    _add_run(parser)
+    _add_speed(parser)
+    _add_parts(parser)
+    _add_loss(parser)
+    add = parser.add_argument
+    add("--checkpoint-minutes", type=float, metavar="F", help="between checkpoints (default 5)")
+    add("--validate-every", type=int, metavar="N", help="steps between validations (default 2000)")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    """Declare what is trained, on what and for how long."""
     add = parser.add_argument
     add(
         "--codec",
@@ -26,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--crop", type=int, metavar="PX", help="side of a crop, a multiple of 64 (default 256)")
     add("--lr", type=float, metavar="F", help="learning rate (default 1e-3)")
     add("--seed", type=int, metavar="N", help="the same seed gives the same losses (default 0)")
+
+
+def _add_speed(parser: argparse.ArgumentParser) -> None:
+    """Declare what computes, and how."""
+    add = parser.add_argument
     add("--threads", type=int, metavar="N", help="threads a process (default: PyTorch's)")
     add("--device", metavar="NAME", help="where to train, as PyTorch calls it: cpu (default), cuda")
     add(
@@ -48,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="convolve in bfloat16: shorter steps on GPUs, and on CPUs with its instructions "
         "(AVX512_BF16, AMX)",
     )
+
+
+def _add_parts(parser: argparse.ArgumentParser) -> None:
+    """Declare which parts are trained."""
+    add = parser.add_argument
     add(
         "--only-entropy",
         action="store_const",
@@ -60,6 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         help="train npeg's synthesis alone, on latents as its encoder codes them: to be done last",
     )
+
+
+def _add_loss(parser: argparse.ArgumentParser) -> None:
+    """Declare what is minimised, on which crops."""
+    add = parser.add_argument
     add(
         "--tune",
         choices=("psnr", "visual"),
@@ -81,8 +107,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make this share of npeg's crops more colourful and sharper, as photographs on the "
         "web are (0 to 1, default 0)",
     )
-    add("--checkpoint-minutes", type=float, metavar="F", help="between checkpoints (default 5)")
-    add("--validate-every", type=int, metavar="N", help="steps between validations (default 2000)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
         restorer.train(settings_from(Settings, vars(args)))
         return 0
-    from . import codec
+    from . import rate_distortion
 
-    codec.train(settings_from(codec.Settings, vars(args)))
+    rate_distortion.train(settings_from(rate_distortion.Settings, vars(args)))
     return 0

@@ -20,11 +20,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from ..arrays import Pixels
 from ..bench.metrics.luma import studio_luma
 from ..weights import write_sums
 from . import loop
 from .checkpoint import read_state
-from .data import Pixels, draw_sample
+from .data import draw_sample
 from .export.eight_bits import (
     Activations,
     equalize_pairs,
@@ -33,7 +34,7 @@ from .export.eight_bits import (
     observe,
     with_steps,
 )
-from .export.export import write_graph
+from .export.model_folder import write_graph
 from .loop import Settings, first_state, prepare, psnr_db
 from .networks import layout
 from .networks.pairs import EightBitPair, ResidualPair, start_at_zero

@@ -34,7 +34,8 @@ export interface Info {
   alpha: boolean;
   /** Whether the channels of RGB are equal everywhere. */
   neutral: boolean;
-  bitDepth: 8;
+  /** Bits a sample of the source, 8 to 16; what is decoded has 8. */
+  bitDepth: number;
   tileSize: number;
 }
 

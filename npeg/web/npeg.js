@@ -8,8 +8,9 @@
  */
 
 import * as errors from "./codec/errors.js";
-import { EXACT, readHeader, readSections, tileParts } from "./codec/container.js";
+import { readHeader, readSections } from "./codec/container.js";
 import { read as readMetadata } from "./codec/metadata_sections.js";
+import { EXACT } from "./codec/sections.js";
 
 export const { NpegError, FormatError, LimitError, InputError } = errors;
 
@@ -44,7 +45,7 @@ export function info(bytes) {
 
 /** Tell whether every pixel of a whole file is as it was. */
 export function isLossless(bytes) {
-  return tileParts(readSections(bytes).sections).every((parts) => EXACT in parts);
+  return readSections(bytes).tiles.every((parts) => EXACT in parts);
 }
 
 /** Return a file's metadata. */

@@ -16,6 +16,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from selenium import webdriver
@@ -48,7 +49,7 @@ const [code, done] = arguments;
 class Handler(SimpleHTTPRequestHandler):
     """Plain files; with `threads` also what lets a page have threads."""
 
-    def __init__(self, *args: object, threads: bool, **options: str) -> None:
+    def __init__(self, *args: Any, threads: bool, **options: Any) -> None:
         self.threads = threads
         self.extensions_map = self.extensions_map | {".mjs": "text/javascript"}
         super().__init__(*args, **options)

@@ -1,4 +1,7 @@
+# mypy: ignore-errors
 """Compare rules of the encoder's correction: BD-rates against one pass, whole files.
+
+Ran at commit 67534cc, where it is `runs/correction.py`: the encoder's rule has another home since.
 
     export PYTHONPATH=../../results  # side_by_side.py
     python correction.py CHECKPOINT MODEL_FOLDER VALIDATION_IMAGES [MOST] > correction.tsv
@@ -8,8 +11,6 @@ luma and chroma are corrected by, times that chroma's error counts, how slopes a
 its error; and the means over the images, as they are and at half size, of the BD-rates in percent
 by RGB PSNR, by SSIMULACRA2, and by the errors in flat places beside edges and of small colours,
 both in dB (what they are: results/side_by_side.py).
-
-Runs with the package of commit 67534cc, where the rule had other homes.
 """
 
 import shutil
@@ -29,7 +30,7 @@ from npeg.bench.metrics.ssimulacra2 import score
 from npeg.encoder_rule import EncoderOptions
 from npeg.training import correction
 from npeg.training.checkpoint import load_checkpoint
-from npeg.training.export.export import write_latent_error
+from npeg.training.export.model_folder import write_latent_error
 from npeg.training.networks.layers import fold
 from npeg.training.networks.model import Codec
 from npeg.training.networks.transforms import Architecture

@@ -1,11 +1,12 @@
+# mypy: ignore-errors
 """Compare dead zones of the encoder: BD-rate in RGB PSNR against plain rounding, whole files.
+
+Ran at commit 67534cc, where it is `runs/dead_zone.py`: the encoder's rule has another home since.
 
     python dead_zone.py FOLDER_OF_VALIDATION_IMAGES [HOW_MANY]
 
 Writes one row a setting: half-width beyond 1/2 a bit saved, bits that are free, mean over the
 images of the BD-rate in percent.
-
-Runs with the package of commit 67534cc, where the rule had other homes.
 """
 
 import sys

@@ -11,10 +11,10 @@ import argparse
 from pathlib import Path
 
 from npeg.training.checkpoint import load_checkpoint
-from npeg.training.codec import PAD, validate
 from npeg.training.data import load_images
 from npeg.training.networks.model import Codec
 from npeg.training.networks.transforms import Architecture
+from npeg.training.rate_distortion import PAD, validate
 
 PARTS = {
     "linear analysis": ("g_a.shortcut",),

@@ -1,4 +1,8 @@
+# mypy: ignore-errors
 """Would more than the hyper-latents help to choose a latent's table, or to guess its value?
+
+Ran at commit 67534cc, where it is `runs/scale_contexts.py`: the functions that it
+calls have other homes since. Its rows are of model 3, at commit 9c9c2f8.
 
 python scale_contexts.py TRAIN VAL > scale-contexts.tsv
 

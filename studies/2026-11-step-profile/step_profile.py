@@ -15,8 +15,9 @@ import torch
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from npeg.training import codec, loop
+from npeg.training import loop
 from npeg.training.data import load_images
+from npeg.training.rate_distortion import Settings, Trainer
 
 OPTIMISERS = "optimisers"
 KINDS = {
@@ -29,7 +30,7 @@ KINDS = {
 
 def kind_of(event: FunctionEvent) -> str:
     """Return what an operator works for."""
-    inside = event
+    inside: FunctionEvent | None = event
     while inside is not None:
         if inside.name == OPTIMISERS:
             return OPTIMISERS
@@ -50,9 +51,9 @@ def main() -> None:
     loop.keep_freed_memory()
     torch.set_num_threads(args.threads)
     nowhere = Path("/nonexistent")
-    trainer = codec.Trainer(codec.Settings(nowhere, nowhere, decay=0, winograd=True))
+    trainer = Trainer(Settings(nowhere, nowhere, decay=0, winograd=True))
     for optimizer in trainer.optimizers:
-        optimizer.step = record_function(OPTIMISERS)(optimizer.step)
+        optimizer.step = record_function(OPTIMISERS)(optimizer.step)  # type: ignore[method-assign]
     images = load_images(args.images, 272, progress=False, most=12)
     batches = list(itertools.islice(trainer.batches(images), 3 + args.steps))
     for batch in batches[:3]:

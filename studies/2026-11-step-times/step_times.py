@@ -1,6 +1,5 @@
 """How long a training step takes: PyTorch's convolutions, Winograd's, bfloat16; memory kept or not.
 
-export PYTHONPATH=../2026-11-experiments  # time_in_turns
 python step_times.py IMAGES [--rounds 8] > step-times.tsv   (a CPU with AVX2)
 python step_times.py IMAGES --bf16 > step-times-avx512.tsv   (with AVX512_BF16)
 
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from experiments import time_in_turns
+from turns import time_in_turns
 
 from npeg.teaching.losses import original
 from npeg.teaching.network import Autoencoder, augment
-from npeg.training import codec, loop, restorer
+from npeg.training import loop, rate_distortion, restorer
 from npeg.training.data import load_images
 from npeg.training.networks.winograd import use_winograd
 
@@ -33,7 +32,7 @@ def teaching_step(winograd: bool) -> Any:
     """Return a function that takes a step of the teaching network on 20 images of 32x32."""
     model = Autoencoder()
     if winograd:
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         use_winograd(model)
     optimizer = torch.optim.Adam(model.parameters())
 
@@ -47,10 +46,10 @@ def teaching_step(winograd: bool) -> Any:
     return step
 
 
-def trainer_step(network: str, images: list[Any], **convolutions: bool) -> Any:
+def trainer_step(network: str, images: list[Any], **convolutions: Any) -> Any:
     """Return a function that takes a step of the codec or the restorer on one batch."""
     kind, settings = {
-        "npeg": (codec.Trainer, codec.Settings),
+        "npeg": (rate_distortion.Trainer, rate_distortion.Settings),
         "restorer": (restorer.Trainer, loop.Settings),
     }[network]
     nowhere = Path("/nonexistent")

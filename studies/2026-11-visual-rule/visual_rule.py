@@ -11,6 +11,7 @@ and whether they count in symbols are those of `npeg.encoder_rule.Tune`.
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +21,11 @@ from tqdm import tqdm
 from npeg.encoder_rule import TUNES, Tune
 from npeg.training import perception
 from npeg.training.checkpoint import load_checkpoint
-from npeg.training.codec import sample_losses
 from npeg.training.correction import corrected
 from npeg.training.data import load_images
 from npeg.training.networks.model import Codec
 from npeg.training.networks.transforms import Architecture
+from npeg.training.rate_distortion import sample_losses
 
 CROP = 384
 QUALITIES = (0.25, 0.6)
@@ -43,7 +44,7 @@ Code = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Image and quality to reconstruction and bits."""
 
 
-def by_rule(codec: Codec, rule: tuple) -> Code:
+def by_rule(codec: Codec, rule: tuple[Any, ...]) -> Code:
     """Return what codes by a rule."""
     dead_zone, luma, chroma, masking, weight, by_symbol = rule
     model_id = TUNES["visual"].model_id
@@ -81,7 +82,7 @@ def main(checkpoint: Path, *folders: Path) -> None:
     crops = [torch.from_numpy(i[middle, middle]).permute(2, 0, 1)[None] / 255 for i in images]
     seen = [f"{name}@{t}" for t in QUALITIES for name in ("bpp", "ssimulacra2")]
     print(*NAMES, "loss", *seen, sep="\t")
-    codes: list[tuple[tuple, Code]] = [(("-",) * len(NAMES), codec)]
+    codes: list[tuple[tuple[Any, ...], Code]] = [(("-",) * len(NAMES), codec)]
     codes += [(rule, by_rule(codec, rule)) for rule in RULES]
     for rule, code in codes:
         print(*rule, *(f"{value:.4f}" for value in row(code, crops)), sep="\t", flush=True)

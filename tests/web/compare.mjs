@@ -10,12 +10,13 @@ import { readdir, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
 import { decodePixels, encodePixels } from "../../npeg/web/codec/codec.js";
-import { ALPHA, EXACT, readSections, TILE, tileParts } from "../../npeg/web/codec/container.js";
+import { readSections } from "../../npeg/web/codec/container.js";
 import { NpegError } from "../../npeg/web/codec/errors.js";
 import * as exact from "../../npeg/web/codec/exact.js";
 import * as latents from "../../npeg/web/codec/latents.js";
 import * as metadata from "../../npeg/web/codec/metadata_sections.js";
 import { encodePng } from "../../npeg/web/codec/png.js";
+import { ALPHA, EXACT, TILE } from "../../npeg/web/codec/sections.js";
 import { latentShape, tilesOf } from "../../npeg/web/codec/tiles.js";
 import * as transparency from "../../npeg/web/codec/transparency.js";
 import { bytesOf, models } from "./models.mjs";
@@ -25,18 +26,18 @@ const out = (name, data) => writeFile(new URL(name, folder), data);
 
 /** Return the SHA-256 of all that is exact in a file: hyper-latents and symbols as int32, pixels. */
 async function digest(data) {
-  const { header, sections } = readSections(data);
+  const { header, tiles } = readSections(data);
   const channels = header.neutral ? 1 : header.channels;
   const hash = createHash("sha256");
   for (const [i, tile] of tilesOf(header).entries()) {
-    const parts = tileParts(sections)[i];
+    const parts = tiles[i];
     const size = [tile.bottom - tile.top, tile.right - tile.left];
-    if (header.alpha) hash.update(transparency.decode(parts[ALPHA], size).data);
-    if (parts[EXACT]) hash.update(exact.decode(parts[EXACT], [...size, channels]).data);
+    if (header.alpha) hash.update(transparency.decode(parts[ALPHA], size, header.bitDepth > 8).data);
+    if (parts[EXACT]) hash.update(exact.decode(parts[EXACT], [...size, channels], header.bitDepth).data);
     if (!parts[TILE]?.length) continue;
     const model = await models.get(header.modelId);
-    const [payload, level] = [parts[TILE], header.networksLevel];
-    const { zHat, symbols } = await latents.read(model, payload, latentShape(tile), level);
+    const level = header.networksLevel;
+    const { zHat, symbols } = await latents.read(model, parts, latentShape(tile), level);
     for (const { data } of [zHat, symbols]) hash.update(new Uint8Array(Int32Array.from(data).buffer));
   }
   return hash.digest("hex");

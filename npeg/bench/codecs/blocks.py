@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 import npeg
 from npeg import entropy
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 from npeg.errors import FormatError, InputError, LimitError
 
 Floats = NDArray[np.float64]

@@ -9,11 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-Pixels = NDArray[np.uint8]
-"""An image, (H, W, 3) uint8, sRGB."""
+from npeg.arrays import Pixels
 
 
 @dataclass(frozen=True, kw_only=True)

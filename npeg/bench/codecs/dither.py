@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import npeg
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 from npeg.bench.codecs.npeg_file import threads
 
 

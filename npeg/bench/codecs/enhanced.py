@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from npeg import __version__
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 from npeg.bench.codecs.npeg_file import threads
 from npeg.enhance import Method, enhance, find_method
 from npeg.enhance.versions import version_of

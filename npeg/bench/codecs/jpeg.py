@@ -9,7 +9,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 from npeg.errors import InputError
 
 

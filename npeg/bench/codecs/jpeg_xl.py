@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import npeg
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 
 
 @dataclass(frozen=True, kw_only=True)

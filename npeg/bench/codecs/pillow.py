@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,8 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 from npeg.errors import FormatError, InputError, NpegError
 
 FROM_PPM = ("-f", "ppm_pipe", "-i", "-")

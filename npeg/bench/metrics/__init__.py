@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from npeg.bench.codecs.contract import Pixels
+from npeg.arrays import Pixels
 from npeg.bench.metrics import butteraugli, iw_ssim, ssim, ssimulacra2, st_lpips, vmaf
 from npeg.bench.metrics.luma import luma
 from npeg.bench.metrics.psnr_b import psnr_b_db

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from npeg.bench.codecs.contract import Pixels
+from npeg.arrays import Pixels
 from npeg.bench.metrics.programs import read_number, run_program
 
 PROGRAM = "butteraugli_main"

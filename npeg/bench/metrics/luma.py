@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from npeg.bench.codecs.contract import Pixels
+from npeg.arrays import Pixels
 
 WEIGHTS = np.array([0.299, 0.587, 0.114])
 """Of R, G, B. Source: ITU-R BT.601."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
 
-from npeg.bench.codecs.contract import Pixels
+from npeg.arrays import Pixels
 
 Kept = TypeVar("Kept")
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from npeg.bench.codecs.contract import Pixels
+from npeg.arrays import Pixels
 from npeg.bench.metrics.luma import luma
 
 BLOCK = 8

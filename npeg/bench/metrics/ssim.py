@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from npeg.bench.codecs.contract import Pixels
+from npeg.arrays import Pixels
 from npeg.bench.metrics.luma import luma
 from npeg.bench.metrics.originals import remember
 from npeg.errors import InputError

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from npeg.bench.codecs.contract import Pixels
+from npeg.arrays import Pixels
 from npeg.bench.metrics.luma import luma
 from npeg.bench.metrics.programs import read_number, run_program
 from npeg.errors import InputError

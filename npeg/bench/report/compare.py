@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from npeg.arrays import Pixels
 from npeg.bench.codecs import find_codec
-from npeg.bench.codecs.contract import Pixels
 from npeg.bench.metrics import METRICS
 from npeg.bench.pages import page
 from npeg.bench.report.views import coded_view, original_view

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 from npeg.bench.codecs.enhanced import Enhanced
 from npeg.bench.metrics import psnr_db
 from npeg.bench.report.pictures import spread

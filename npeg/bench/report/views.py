@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from npeg.bench.codecs.contract import Pixels
+from npeg.arrays import Pixels
 from npeg.bench.metrics import psnr_db
 from npeg.bench.run.matching import Coded
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npeg.arrays import Pixels
 from npeg.bench.codecs import find_codec
-from npeg.bench.codecs.contract import Pixels
 from npeg.bench.metrics import METRICS
 from npeg.bench.run.measure import Failure, Task, measure
 from npeg.bench.run.photos import Photo

@@ -6,7 +6,8 @@ Enters: an image and two codecs. Leaves: two files, the first codec's never the 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.arrays import Pixels
+from npeg.bench.codecs.contract import Codec
 from npeg.bench.run.matching import Coded
 from npeg.bench.run.measure import verify
 

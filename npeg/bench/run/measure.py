@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from npeg.arrays import Pixels
 from npeg.bench.codecs import find_codec
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.bench.codecs.contract import Codec
 from npeg.bench.metrics import METRICS
 from npeg.bench.run.store import Point, Result, Timing
 from npeg.errors import InputError, NpegError

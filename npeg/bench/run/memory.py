@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import PIL.Image  # noqa: F401  # so that each process begins alike, whatever imports this
 
+from npeg.arrays import Pixels
 from npeg.bench.codecs import find_codec
-from npeg.bench.codecs.contract import Codec, Pixels
+from npeg.bench.codecs.contract import Codec
 from npeg.bench.run.measure import new_pool, verify
 from npeg.bench.run.store import Memory, Point
 from npeg.errors import NpegError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from npeg.bench.codecs.contract import Pixels
+from npeg.arrays import Pixels
 from npeg.errors import InputError
 from npeg.inputs import rgb_file
 

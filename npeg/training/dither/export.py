@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ...arrays import Pixels
 from ...dither.context import Weights
 from ...errors import InputError
 from ...teaching.network import Autoencoder
 from ...weights import write_sums
-from ..data import Pixels, load_images
-from ..export.export import write_graph
+from ..data import load_images
+from ..export.model_folder import write_graph
 from . import context_fit
 from .photographs import load_checkpoint
 from .strided import STRIDE, StridedAutoencoder

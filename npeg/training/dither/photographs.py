@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...arrays import Pixels
 from ...teaching.network import binarize
 from .. import loop
 from ..checkpoint import read_state
-from ..data import Pixels, draw_sample
+from ..data import draw_sample
 from ..loop import Settings, first_state, learning_rate, prepare, psnr_db
 from .strided import STRIDE, StridedAutoencoder, noisy_code, planes_of
 

@@ -37,11 +37,6 @@ class LowerBound(torch.autograd.Function):
         return grad * ((x >= ctx.bound) | (grad < 0)), None
 
 
-def log_scales() -> Tensor:
-    """Return the (TABLES,) natural logarithms of the scales."""
-    return math.log(SCALE_MIN) + LOG_STEP * torch.arange(TABLES)
-
-
 def look_up(values: Tensor, indexes: Tensor) -> Tensor:
     """Return values[indexes], whose gradient is much cheaper."""
     return values.index_select(0, indexes.flatten()).view(indexes.shape)

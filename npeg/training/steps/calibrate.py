@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ...arrays import Pixels
 from .. import checkpoint, perception
-from ..data import Pixels, load_images
+from ..data import load_images
 from ..networks.model import Codec
 from ..networks.transforms import Architecture
 

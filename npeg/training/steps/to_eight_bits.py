@@ -11,7 +11,7 @@ from pathlib import Path
 
 from npeg.training import checkpoint, restorer
 from npeg.training.data import load_images
-from npeg.training.export.export import with_eight_bits
+from npeg.training.export.model_folder import with_eight_bits
 from npeg.training.networks.model import Codec
 from npeg.training.networks.transforms import Architecture
 

@@ -9,8 +9,8 @@
  *   throw in order to stop the work
  */
 
-import { readSections, tileParts, write } from "./container.js";
-import { assemble, read } from "./decoder.js";
+import { HEADER_SIZE, readArrived, readSections, write } from "./container.js";
+import * as decoder from "./decoder.js";
 import { encode, headerFor, stepsOf } from "./encoder.js";
 import { tuneOf } from "./encoder_rule.js";
 import { InputError } from "./errors.js";
@@ -49,15 +49,43 @@ export async function encodePixels(models, pixels, quality, options, step = asyn
  * @throws {LimitError} larger than a decoder may allocate
  */
 export async function decodePixels(models, data, step = async () => {}) {
-  const { header, sections } = readSections(data);
-  const tiles = tilesOf(header);
-  const counted = countedSteps(step, 2 * tiles.length);
+  const { header, tiles } = readSections(data);
+  return decodeTiles(models, header, (i) => tiles[i], decoder.read, step);
+}
+
+/**
+ * Decode what has arrived of a .npeg file.
+ *
+ * What has not is guessed from what has, or is grey; alpha that has not is opaque.
+ * @param {import("./networks.js").Models} models
+ * @param {Uint8Array} data the bytes so far
+ * @param {Step} step
+ * @returns {Promise<?{pixels: Planes, whole: boolean, sections: number}>} as `decodePixels` returns
+ *   them; whether the file is whole; how many sections of tiles have arrived: as long as that stays
+ *   the same, so does the picture. Null while there is no picture
+ * @throws {FormatError} the bytes do not begin a valid file, or need what is not there
+ * @throws {LimitError} larger than a decoder may allocate
+ */
+export async function decodeArrived(models, data, step = async () => {}) {
+  if (data.length < HEADER_SIZE) return null;
+  const { header, tiles, whole } = readArrived(data);
+  if (!tiles.size) return null;
+  const partsOf = (i) => tiles.get(i) ?? {};
+  const pixels = await decodeTiles(models, header, partsOf, decoder.readArrived, step);
+  const sections = [...tiles.values()].reduce((sum, parts) => sum + Object.keys(parts).length, 0);
+  return { pixels, whole, sections };
+}
+
+/** Decode the tiles of a file, each by `read`, and put them together. */
+async function decodeTiles(models, header, partsOf, read, step) {
+  const places = tilesOf(header);
+  const counted = countedSteps(step, 2 * places.length);
   const decoded = [];
-  for (const [i, parts] of tileParts(sections).entries()) {
-    decoded.push(await read(models, parts, tiles[i], header));
+  for (const [i, place] of places.entries()) {
+    decoded.push(await read(models, partsOf(i), place, header));
     await counted();
   }
-  return assemble(models, decoded, header, counted);
+  return decoder.assemble(models, decoded, header, counted);
 }
 
 /** Return a function that calls `step` with the share of `total` calls that are done. */

@@ -1,35 +1,39 @@
 /**
- * The .npeg file: header, sections, CRC-32. A transcription of SPEC.md, sections 2 and 3.
+ * The .npeg file: header and sections. A transcription of SPEC.md, section 2.
  *
  * Bytes enter, checked fields and payloads leave; this module knows no pixels and no networks.
  *
  * @typedef {{version: number, modelId: number, level: number, networksLevel: number,
  *   width: number, height: number, channels: number, neutral: boolean, alpha: boolean,
  *   bitDepth: number, tileSize: number}} Header alpha is beside the channels
- * @typedef {{type: string, payload: Uint8Array}} Section
- * @typedef {Record<string, Uint8Array>} Parts the payloads of a tile by their types
+ * @typedef {import("./sections.js").Parts} Parts
  */
 
 import { crc32 } from "./crc32.js";
-import { FormatError, LimitError } from "./errors.js";
+import { FormatError, LimitError, TruncatedError } from "./errors.js";
+import {
+  ALPHA,
+  byTile,
+  checkMetadata,
+  checkParts,
+  checkTiles,
+  HYPER,
+  packSection,
+  PARTS,
+  sectionsOf,
+  TILE,
+} from "./sections.js";
 
 export const VERSION = 1;
 export const LEVELS = 201; // the quality byte: 0..200, in half steps of the user's 0..100
 export const TILE_UNIT = 64; // the hyper-latents' stride, in pixels
 export const MAX_TILE_UNITS = 32; // tiles of at most 2048x2048 pixels bound what a payload asks for
 export const MAX_PIXELS = 2 ** 26; // what one file can ask a decoder for: 64 Mpx
-export const METADATA = "iexpdck"; // types of sections, each at most once
-export const MAX_METADATA = 2 ** 22; // bytes that one of these sections may have
-export const MOST_METADATA = 2 ** 23; // that all of them may have together
 export const HEADER_SIZE = 20;
-export const [TILE, EXACT, ALPHA, RESIDUAL] = ["T", "E", "A", "R"];
 
+const [LEAST_DEPTH, MOST_DEPTH] = [8, 16]; // bits a sample
 const MAGIC = "NPEG";
 const DITHER_MAGIC = "NPGD";
-const SECTION_SIZE = 9; // type, length, CRC-32
-/** Sections of a tile and their places in it; it has one in place 1, others may be there. */
-const PARTS = { [ALPHA]: 0, [TILE]: 1, [EXACT]: 1, [RESIDUAL]: 2 };
-const PIXELS = 1;
 /** Of each code: channels of colour, whether these are equal everywhere, whether alpha is there. */
 const LAYOUTS = [
   [1, false, false],
@@ -72,7 +76,8 @@ export function readHeader(data) {
   if (level >= LEVELS) {
     throw new FormatError(`quality byte is ${level}, at most ${LEVELS - 1} is defined`);
   }
-  if (layout >= LAYOUTS.length || networks > LEVELS) {
+  const depth = LEAST_DEPTH + (layout >> 4);
+  if ((layout & 15) >= LAYOUTS.length || depth > MOST_DEPTH || networks > LEVELS) {
     const found = `layout ${hex(layout, 2)} and byte 15 ${hex(networks, 2)}`;
     throw new FormatError(`${found} are not defined`);
   }
@@ -80,7 +85,7 @@ export function readHeader(data) {
     throw new FormatError(`image of ${width}x${height} pixels in tiles of ${units * TILE_UNIT}`);
   }
   checkSize(width, height);
-  const [channels, neutral, alpha] = LAYOUTS[layout];
+  const [channels, neutral, alpha] = LAYOUTS[layout & 15];
   return {
     version: data[4],
     modelId: data[5],
@@ -91,7 +96,7 @@ export function readHeader(data) {
     channels,
     neutral,
     alpha,
-    bitDepth: 8,
+    bitDepth: depth,
     tileSize: units * TILE_UNIT,
   };
 }
@@ -115,33 +120,6 @@ function checkStart(data) {
   }
 }
 
-/** Return the sections after the header, each CRC verified. */
-function sectionsOf(data) {
-  const sections = [];
-  const fields = view(data);
-  for (let at = HEADER_SIZE; at < data.length; ) {
-    const left = data.length - at;
-    if (left < SECTION_SIZE) {
-      throw new FormatError(`truncated: ${left} bytes at ${at}, a section has 9 or more`);
-    }
-    const length = fields.getUint32(at + 1, true);
-    const written = fields.getUint32(at + 5, true);
-    const payload = data.subarray(at + SECTION_SIZE, at + SECTION_SIZE + length);
-    if (payload.length < length) {
-      const found = `truncated: section at ${at}`;
-      throw new FormatError(`${found} has ${payload.length} of ${length} bytes`);
-    }
-    const crc = crc32(payload, crc32(data.subarray(at, at + 5)));
-    if (crc !== written) {
-      const found = `section at ${at} is damaged`;
-      throw new FormatError(`${found}: CRC-32 ${hex(crc)}, written ${hex(written)}`);
-    }
-    sections.push({ type: String.fromCharCode(data[at]), payload });
-    at += SECTION_SIZE + length;
-  }
-  return sections;
-}
-
 /**
  * Parse a whole file into its header and its sections.
  *
@@ -149,73 +127,47 @@ function sectionsOf(data) {
  * (it is not needed for the pixels), and refused when it is upper case.
  *
  * @param {Uint8Array} data
- * @returns {{header: Header, sections: Section[]}}
+ * @returns {{header: Header, sections: import("./sections.js").Section[], tiles: Parts[]}} tiles in
+ *   raster order
  * @throws {FormatError} truncated, damaged, a needed section is unknown, or tiles are missing
  */
 export function readSections(data) {
   const header = readHeader(data);
-  const sections = sectionsOf(data);
-  for (const { type } of sections) {
-    if (!(type in PARTS) && !/^[a-z]$/.test(type)) {
-      throw new FormatError(`section type '${type}' is not known and needed for the pixels`);
-    }
-  }
+  const count = tilesIn(header);
+  const sections = [...sectionsOf(data, HEADER_SIZE, count > 1)];
   checkMetadata(sections);
-  checkTiles(header, tileParts(sections));
-  if (!(sections.at(-1).type in PARTS)) {
-    throw new FormatError("sections follow the last tile, which ends a file");
-  }
-  return { header, sections };
+  const tiles = byTile(sections, count);
+  checkTiles(tiles, count, header.alpha);
+  return { header, sections, tiles: Array.from({ length: count }, (_, i) => tiles.get(i)) };
 }
 
 /**
- * Return the sections of each tile in raster order: one that does not come later in a tile begins
- * the next.
- * @param {Section[]} sections
- * @returns {Parts[]}
+ * Return what has arrived of a file that may be cut: the payloads of each tile of which there are
+ * any, by its number, and whether the file is whole.
+ * @param {Uint8Array} data at least the header
+ * @returns {{header: Header, tiles: Map<number, Parts>, whole: boolean}}
+ * @throws {FormatError} damaged, or a needed section is unknown
  */
-export function tileParts(sections) {
-  const tiles = [];
-  let before = Infinity;
-  for (const { type, payload } of sections) {
-    if (!(type in PARTS)) continue;
-    if (PARTS[type] <= before) tiles.push({});
-    tiles.at(-1)[type] = payload;
-    before = PARTS[type];
+export function readArrived(data) {
+  const header = readHeader(data);
+  const count = tilesIn(header);
+  const sections = [];
+  try {
+    for (const section of sectionsOf(data, HEADER_SIZE, count > 1)) sections.push(section);
+  } catch (error) {
+    if (!(error instanceof TruncatedError)) throw error;
   }
-  return tiles;
+  checkMetadata(sections);
+  const tiles = byTile(sections, count);
+  tiles.forEach(checkParts);
+  const whole = Boolean(sections.at(-1)?.last);
+  if (whole) checkTiles(tiles, count, header.alpha);
+  return { header, tiles, whole };
 }
 
-/** Throw FormatError unless all tiles are there, each with what it needs. */
-function checkTiles({ width, height, tileSize, alpha }, tiles) {
-  const hasPixels = (parts) => Object.keys(parts).some((type) => PARTS[type] === PIXELS);
-  const count = tiles.filter(hasPixels).length;
-  const expected = Math.ceil(height / tileSize) * Math.ceil(width / tileSize);
-  if (count !== expected) {
-    throw new FormatError(`truncated: ${count} of ${expected} tiles are there`);
-  }
-  if (tiles.length !== count || tiles.some((parts) => ALPHA in parts !== alpha)) {
-    const found = tiles.filter((parts) => ALPHA in parts).length;
-    const wanted = alpha ? expected : 0;
-    throw new FormatError(`${found} tiles have an alpha section, expected ${wanted}`);
-  }
-  if (tiles.some((parts) => RESIDUAL in parts && !(TILE in parts))) {
-    throw new FormatError("a residual is behind an exact tile, expected the networks' section");
-  }
-}
-
-/** Throw FormatError for metadata that is there twice or larger than it may be. */
-function checkMetadata(sections) {
-  const sizes = new Map();
-  for (const { type, payload } of sections) {
-    if (!METADATA.includes(type)) continue;
-    if (sizes.has(type)) throw new FormatError(`metadata section '${type}' is there twice`);
-    sizes.set(type, payload.length);
-  }
-  const sum = [...sizes.values()].reduce((a, b) => a + b, 0);
-  if (Math.max(0, ...sizes.values()) > MAX_METADATA || sum > MOST_METADATA) {
-    throw new FormatError(`metadata has ${sum} bytes, more than it may have`);
-  }
+/** Return how many tiles cover an image. */
+function tilesIn({ width, height, tileSize }) {
+  return Math.ceil(height / tileSize) * Math.ceil(width / tileSize);
 }
 
 /**
@@ -240,30 +192,25 @@ export function packHeader(header) {
 }
 
 /**
- * Return one section: type, length, CRC-32, payload.
- * @param {string} type one letter
- * @param {Uint8Array} payload
- */
-export function packSection(type, payload) {
-  const data = new Uint8Array(SECTION_SIZE + payload.length);
-  data[0] = type.charCodeAt(0);
-  view(data).setUint32(1, payload.length, true);
-  view(data).setUint32(5, crc32(payload, crc32(data.subarray(0, 5))), true);
-  data.set(payload, SECTION_SIZE);
-  return data;
-}
-
-/**
  * Return a whole file.
  * @param {Header} header
  * @param {Parts[]} tiles their sections, in raster order
  */
 export function write(header, tiles) {
-  const inOrder = (parts) => Object.keys(parts).sort((a, b) => PARTS[a] - PARTS[b]);
-  const sections = tiles.flatMap((parts) =>
-    inOrder(parts).map((type) => packSection(type, parts[type]))
+  const ranked = tiles.flatMap((parts, tile) =>
+    Object.keys(parts).map((type) => ({ type, tile, rank: rankOf(type, parts) }))
   );
+  ranked.sort((a, b) => a.rank - b.rank || a.tile - b.tile);
+  const sections = ranked.map(({ type, tile }, i) => {
+    const number = tiles.length > 1 ? tile : null;
+    return packSection(type, tiles[tile][type], number, i === ranked.length - 1);
+  });
   return concat([packHeader(header), ...sections]);
+}
+
+/** Return where in a file a section of a tile belongs: early what is a picture alone. */
+function rankOf(type, parts) {
+  return type === TILE && !(HYPER in parts) ? PARTS[ALPHA] + 0.5 : PARTS[type];
 }
 
 /**

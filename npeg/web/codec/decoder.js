@@ -1,10 +1,10 @@
 /**
  * Payloads of tiles to pixels; `encoder` faces it.
  *
- * Enters: the header of a file and what is in the sections of its tiles. Leaves: 8-bit pixels,
- * (H, W, 1) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
+ * Enters: the header of a file and what is in the sections of its tiles. Leaves: 8-bit pixels, also
+ * of deeper files, (H, W, 1) grey, (H, W, 3) RGB, or these with alpha, (H, W, 2) and (H, W, 4).
  *
- *     read: what the sections of one tile say
+ *     read, readArrived: what the sections of one tile say, all of them or some
  *         latents.read, dequantise: payloads to latents
  *         residual.unpack: what the networks left
  *         exact.decode: pixels as they were
@@ -21,18 +21,20 @@
  *   added to what the networks make of the latents, if there are any; alpha (H, W, 1)
  */
 
-import { ALPHA, EXACT, RESIDUAL, TILE } from "./container.js";
 import { FormatError } from "./errors.js";
 import * as exact from "./exact.js";
 import * as latents from "./latents.js";
 import * as residual from "./residual.js";
+import { ALPHA, EXACT, HYPER, RESIDUAL, TILE } from "./sections.js";
 import { latentShape, synthesise, tilesOf } from "./tiles.js";
 import * as transparency from "./transparency.js";
+
+const GREY = 128; // of what nothing is known of
 
 /**
  * Return what the payloads of a tile say.
  * @param {import("./networks.js").Models} models
- * @param {import("./container.js").Parts} parts
+ * @param {import("./sections.js").Parts} parts
  * @param {import("./tiles.js").Tile} tile
  * @param {Header} header
  * @returns {Promise<Decoded>}
@@ -41,22 +43,58 @@ import * as transparency from "./transparency.js";
 export async function read(models, parts, tile, header) {
   const size = [tile.bottom - tile.top, tile.right - tile.left];
   const channels = planesOf(header);
-  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size) : null;
-  if (EXACT in parts) return { planes: exact.decode(parts[EXACT], [...size, channels]), alpha };
-  const [model, level] = [await models.get(header.modelId), header.networksLevel];
-  const alone = !parts[TILE].length;
-  let [yHat, behind] = [null, null];
-  if (!alone) {
-    const { zHat, symbols } = await latents.read(model, parts[TILE], latentShape(tile), level);
-    yHat = await latents.dequantise(model, zHat, symbols, level);
-  } else if (!(RESIDUAL in parts)) {
+  const deep = header.bitDepth > 8;
+  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size, deep) : null;
+  if (EXACT in parts) {
+    const planes = exact.decode(parts[EXACT], [...size, channels], header.bitDepth);
+    return { planes: exact.inEightBits(planes, header.bitDepth), alpha };
+  }
+  await models.get(header.modelId); // an unknown model is refused, whatever the payload
+  const yHat = await readLatents(models, parts, tile, header);
+  let behind = null;
+  if (!yHat && !(RESIDUAL in parts)) {
     throw new FormatError("tile has an empty payload and no residual");
   }
   if (RESIDUAL in parts) {
     const tables = await models.residualTables();
-    behind = residual.unpack(parts[RESIDUAL], tables, size, channels, alone);
+    behind = residual.unpack(parts[RESIDUAL], tables, size, channels, !yHat);
   }
   return { yHat, behind, alpha };
+}
+
+/**
+ * Return what is known of a tile of which some sections may be missing: the means of the networks
+ * stand for latents, opaqueness for alpha; what nothing is known of is grey.
+ * @param {import("./networks.js").Models} models
+ * @param {import("./sections.js").Parts} parts
+ * @param {import("./tiles.js").Tile} tile
+ * @param {Header} header
+ * @returns {Promise<Decoded>}
+ */
+export async function readArrived(models, parts, tile, header) {
+  const size = [tile.bottom - tile.top, tile.right - tile.left];
+  if (header.alpha && !(ALPHA in parts)) {
+    const found = await readArrived(models, parts, tile, { ...header, alpha: false });
+    return { ...found, alpha: filled([...size, 1], 255) };
+  }
+  if (EXACT in parts || RESIDUAL in parts || parts[TILE]?.length) {
+    return read(models, parts, tile, header);
+  }
+  const yHat = await readLatents(models, parts, tile, header);
+  const alpha = header.alpha ? transparency.decode(parts[ALPHA], size, header.bitDepth > 8) : null;
+  return yHat ? { yHat, alpha } : { planes: filled([...size, planesOf(header)], GREY), alpha };
+}
+
+/** Return the latents of a tile, (M, h, w); null where it has none. */
+async function readLatents(models, parts, tile, header) {
+  if (!(HYPER in parts) && !parts[TILE]?.length) return null;
+  const [model, level] = [await models.get(header.modelId), header.networksLevel];
+  const { zHat, symbols } = await latents.read(model, parts, latentShape(tile), level);
+  return latents.dequantise(model, zHat, symbols, level);
+}
+
+function filled(shape, value) {
+  return { data: new Uint8Array(shape.reduce((a, b) => a * b)).fill(value), shape };
 }
 
 /**

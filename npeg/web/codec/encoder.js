@@ -17,10 +17,11 @@
  * @typedef {import("./networks.js").Planes} Planes
  */
 
-import { ALPHA, checkSize, LEVELS, TILE, VERSION } from "./container.js";
+import { checkSize, LEVELS, VERSION } from "./container.js";
 import { tripled } from "./decoder.js";
 import { InputError } from "./errors.js";
 import * as latents from "./latents.js";
+import { ALPHA } from "./sections.js";
 import { analyse, LATENT, padded, synthesise, tilesOf, usualSide } from "./tiles.js";
 import * as transparency from "./transparency.js";
 
@@ -31,7 +32,7 @@ import * as transparency from "./transparency.js";
  * @param {import("./container.js").Header} header
  * @param {{tune: import("./encoder_rule.js").Tune, effort: 0 | 1}} options
  * @param {() => Promise<void>} step called after each part of the work, `stepsOf` times
- * @returns {Promise<import("./container.js").Parts[]>}
+ * @returns {Promise<import("./sections.js").Parts[]>}
  */
 export async function encode(model, pixels, header, { tune, effort }, step) {
   const { colours, alpha } = transparency.split(pixels);
@@ -46,7 +47,7 @@ export async function encode(model, pixels, header, { tune, effort }, step) {
   }
   if (effort) await correctAll(model, rgb, found, header, tune, step);
   return tiles.map((tile, i) => {
-    const parts = { [TILE]: latents.code(model, found[i], header.level) };
+    const parts = latents.code(model, found[i], header.level);
     return header.alpha ? { [ALPHA]: transparency.encode(cut(alpha, tile)), ...parts } : parts;
   });
 }

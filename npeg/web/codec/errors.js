@@ -9,6 +9,9 @@ export class NpegError extends Error {
 /** The bytes are not a valid .npeg file. */
 export class FormatError extends NpegError {}
 
+/** The bytes end before the file does. */
+export class TruncatedError extends FormatError {}
+
 /** Refused because of a documented limit. */
 export class LimitError extends NpegError {}
 

@@ -1,7 +1,7 @@
 /**
  * Pixels <-> payloads that give every pixel back: palettes, colour transforms. SPEC.md, section 10.
  *
- * Enters: 8-bit pixels. Leaves: a payload of section `E` or `A`, and the pixels. Knows no tiles,
+ * Enters: pixels of 8 bits. Leaves: a payload of section `E` or `A`, and the pixels. Knows no tiles,
  * files and networks. What it encodes is one channel alone, such as alpha: each way is tried.
  *
  * Source: Malvar and Sullivan 2003, JVT-I014 (YCoCg-R).
@@ -15,7 +15,7 @@ import * as planes from "./planes.js";
 
 const [PLAIN, GREEN, YCOCG, PALETTE] = [0, 1, 2, 3]; // the first byte of a payload
 const MOST_GREYS = 16; // of a plane that has a palette
-const LARGEST = 255; // sample
+const FULL = 65535; // of 16 bits
 const MATCHING = { matching: true, guessing: true, direct: false, weights: null };
 const COMPARED = 4; // neighbours that a pixel is matched with
 const FEWEST = 64; // pixels to fit a prediction to
@@ -28,18 +28,19 @@ const PALETTE_HEAD = 4; // bytes: kind, colours - 1, length of the colours
  * Return the pixels of a payload.
  * @param {Uint8Array} payload
  * @param {number[]} shape [height, width, channels], 1 or 3 channels
- * @returns {import("./networks.js").Planes} Uint8Array, (H, W, C)
+ * @param {number} bits of the samples, 8 to 16
+ * @returns {{data: Uint8Array | Uint16Array, shape: number[]}} (H, W, C)
  * @throws {FormatError} it holds no such pixels
  */
-export function decode(payload, [height, width, channels]) {
+export function decode(payload, [height, width, channels], bits = 8) {
   const sides = height > width ? [width, height] : [height, width];
-  const stack = read(payload, [channels, ...sides]);
+  const stack = read(payload, [channels, ...sides], bits);
   const ranges = stack.planes.map(planes.rangeOf).flat();
   const [low, high] = [Math.min(...ranges), Math.max(...ranges)];
-  if (low < 0 || high > LARGEST) {
+  if (low < 0 || high >= 2 ** bits) {
     throw new FormatError(`exact payload has samples of ${low}..${high}`);
   }
-  const data = new Uint8Array(height * width * channels);
+  const data = new (bits === 8 ? Uint8Array : Uint16Array)(height * width * channels);
   stack.planes.forEach((plane, k) => {
     for (let i = 0; i < plane.length; i++) data[channels * i + k] = plane[i];
   });
@@ -47,9 +48,22 @@ export function decode(payload, [height, width, channels]) {
   return height > width ? turned(pixels) : pixels;
 }
 
+/** Return samples of so many bits in 8 bits, by way of 16 as all decoders do. */
+export function inEightBits({ data, shape }, bits) {
+  if (bits === 8) return { data, shape };
+  const most = 2 ** bits - 1;
+  const wide = (value) => Math.floor((value * FULL + Math.floor(most / 2)) / most);
+  return { data: Uint8Array.from(data, (value) => inEight(wide(value))), shape };
+}
+
+/** Return a sample of 16 bits in 8. */
+export function inEight(value) {
+  return Math.floor((value + 128) / 257);
+}
+
 /** Return pixels with rows and columns exchanged. */
 function turned({ data, shape: [height, width, channels] }) {
-  const found = new Uint8Array(data.length);
+  const found = new data.constructor(data.length);
   for (let row = 0, at = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
       const to = channels * (column * height + row);
@@ -60,20 +74,20 @@ function turned({ data, shape: [height, width, channels] }) {
 }
 
 /** Return planes of [C, H, W], not larger than asked for, whatever the payload holds. */
-function read(payload, shape) {
+function read(payload, shape, bits) {
   const kind = payload.length ? payload[0] : -1;
-  if (kind === PALETTE) return readPalette(payload, shape);
+  if (kind === PALETTE) return readPalette(payload, shape, bits);
   if (!(shape[0] === 1 ? [PLAIN] : [PLAIN, GREEN, YCOCG]).includes(kind)) {
     throw new FormatError(`exact payload of ${payload.length} bytes starts with kind ${kind}`);
   }
-  const stack = planes.decode(payload.subarray(1), shape, boundsOf(kind, shape[0]));
+  const stack = planes.decode(payload.subarray(1), shape, boundsOf(kind, shape[0], bits));
   if (kind === GREEN) fromGreen(stack.planes);
   if (kind === YCOCG) fromYcocg(stack.planes);
   return stack;
 }
 
 /** Return planes whose pixels are indexes of colours. */
-function readPalette(payload, [channels, height, width]) {
+function readPalette(payload, [channels, height, width], bits) {
   if (payload.length < PALETTE_HEAD) {
     const found = `exact payload has ${payload.length} bytes`;
     throw new FormatError(`${found}, a palette has four or more`);
@@ -82,10 +96,10 @@ function readPalette(payload, [channels, height, width]) {
   const size = payload[2] + 256 * payload[3];
   const head = payload.subarray(PALETTE_HEAD, PALETTE_HEAD + size);
   const body = payload.subarray(PALETTE_HEAD + size);
-  if (head.length < size || size > count * channels) {
+  if (head.length < size || size > count * channels * bytesOf(bits)) {
     throw new FormatError(`exact payload has a palette of ${size} bytes for ${count} colours`);
   }
-  const colours = readColours(head, count, channels);
+  const colours = readColours(head, count, channels, bits);
   if (count === 1 && body.length) {
     throw new FormatError(`exact payload of one colour has ${body.length} bytes more`);
   }
@@ -98,20 +112,28 @@ function readPalette(payload, [channels, height, width]) {
 }
 
 /** Return the planes of colours: as they are, or a picture of one row. */
-function readColours(head, count, channels) {
-  if (head.length === count * channels) {
-    const plane = (_, k) => Int32Array.from({ length: count }, (_, i) => head[channels * i + k]);
+function readColours(head, count, channels, bits) {
+  const bytes = bytesOf(bits);
+  if (head.length === count * channels * bytes) {
+    const sample = (i) => head[bytes * i] + (bytes > 1 ? 256 * head[bytes * i + 1] : 0);
+    const plane = (_, k) => Int32Array.from({ length: count }, (_, i) => sample(channels * i + k));
     return Array.from({ length: channels }, plane);
   }
   if (head[0] === PALETTE) throw new FormatError("exact payload has a palette in its palette");
-  return read(head, [channels, 1, count]).planes;
+  return read(head, [channels, 1, count], bits).planes;
+}
+
+/** Return how many bytes a sample of a palette has. */
+function bytesOf(bits) {
+  return bits === 8 ? 1 : 2;
 }
 
 /** Return the lowest and the highest value of each plane. */
-function boundsOf(kind, channels) {
-  const low = Array(channels).fill(kind === PLAIN ? 0 : -LARGEST);
+function boundsOf(kind, channels, bits = 8) {
+  const largest = 2 ** bits - 1;
+  const low = Array(channels).fill(kind === PLAIN ? 0 : -largest);
   low[0] = 0;
-  return { low, high: Array(channels).fill(LARGEST) };
+  return { low, high: Array(channels).fill(largest) };
 }
 
 /** Turn green and differences to it into R, G and B, in place. */

@@ -1,22 +1,28 @@
 /**
  * The latents of one tile: to symbols and bytes, and back. The two ways face each other.
  *
- * Enters: y and z of the analysis, or the payload of a tile. Leaves: that payload, or y_hat.
+ * Enters: y and z of the analysis, or the payloads of a tile. Leaves: these, or y_hat.
  *
  *     encoder                        decoder
  *     quantise: y, z to symbols      dequantise: symbols to y_hat
  *     correct: symbols chosen anew
- *     code: symbols to a payload     read: a payload to symbols
+ *     code: symbols to payloads      read: payloads to symbols
  *
  * @typedef {import("./networks.js").Planes} Planes
  * @typedef {import("./networks.js").Model} Model
+ * @typedef {import("./sections.js").Parts} Parts
  * @typedef {{zHat: Planes, indexes: Planes, psi: Planes, steps: ?Planes, means: Planes,
  *   symbols: Float32Array, yHat: Planes}} Quantised
  */
 
 import { cheapest, round, thresholds } from "./encoder_rule.js";
 import { Decoder, encode } from "./entropy.js";
+import { HYPER, LOW, MIDDLE, TILE } from "./sections.js";
 import { crop } from "./tiles.js";
+
+/** How many channels are there with each layer, the lowest frequencies first. */
+const LAYERS = { [LOW]: 6, [MIDDLE]: 20, [TILE]: Infinity };
+const LAYERED = 4096; // bytes of a tile from which layers make it at most 1 % larger
 
 /**
  * Quantise a tile's y (M, h, w) and z (Z, h/4, w/4): anchors first, then the rest.
@@ -58,40 +64,69 @@ export async function correct(model, tile, { error, weight }, level, tune) {
 }
 
 /**
- * Return the payload of a tile.
+ * Return the payloads of a tile: layers, or one where they would make it much larger.
  * @param {Model} model
  * @param {Quantised} tile
+ * @returns {Parts}
  */
 export function code(model, { zHat, indexes, symbols }, level) {
-  const places = codedPlaces(model, indexes.data);
-  const coded = {
-    symbols: Int32Array.from(places, (i) => symbols[i]),
-    indexes: Uint8Array.from(places, (i) => indexes.data[i]),
+  const groupOf = (channels) => {
+    const places = codedPlaces(model, indexes, channels);
+    return {
+      symbols: Int32Array.from(places, (i) => symbols[i]),
+      indexes: Uint8Array.from(places, (i) => indexes.data[i]),
+    };
   };
   const hyper = { symbols: Int32Array.from(zHat.data), indexes: indexZ(model, zHat.shape, level) };
-  return encode([hyper, coded], model.tables);
+  const parts = { [HYPER]: encode([hyper], model.tables) };
+  for (const [type, channels] of layersOf(model, LAYERS)) {
+    parts[type] = encode([groupOf(channels)], model.tables);
+  }
+  const size = Object.values(parts).reduce((sum, payload) => sum + payload.length, 0);
+  if (size >= LAYERED) return parts;
+  return { [TILE]: encode([hyper, groupOf(() => true)], model.tables) };
 }
 
 /**
- * Entropy-decode a tile of h x w latents: exact, whatever the machine.
+ * Entropy-decode a tile of h x w latents: exact, whatever the machine. Symbols of layers that are
+ * not there are 0.
  * @param {Model} model
- * @param {Uint8Array} payload
+ * @param {Parts} parts
  * @param {number[]} shape [h, w]
  * @param {number} level
  * @returns {Promise<{zHat: Planes, symbols: Planes}>} (Z, h/4, w/4) and (M, h, w)
- * @throws {FormatError} the payload does not hold these symbols
+ * @throws {FormatError} the payloads do not hold these symbols
  */
-export async function read(model, payload, shape, level) {
-  const decoder = new Decoder(payload, model.tables);
+export async function read(model, parts, shape, level) {
+  const layered = HYPER in parts;
+  let decoder = new Decoder(parts[layered ? HYPER : TILE], model.tables);
   const shapeZ = [model.hyperLatents, ...shape.map((side) => Math.ceil(side / 4))];
-  const data = Float32Array.from(decoder.decode(indexZ(model, shapeZ, level)));
+  const data = Float32Array.from(decoder.decode(indexZ(model, shapeZ, level), layered));
   const zHat = { data, shape: shapeZ };
   const indexes = crop(await model.scaleIndexes(zHat, level), shape);
-  const places = codedPlaces(model, indexes.data);
-  const coded = decoder.decode(Uint8Array.from(places, (i) => indexes.data[i]), true);
   const symbols = new Float32Array(indexes.data.length);
-  places.forEach((place, i) => (symbols[place] = coded[i]));
+  for (const [type, channels] of layersOf(model, parts)) {
+    if (layered) decoder = new Decoder(parts[type], model.tables);
+    const places = codedPlaces(model, indexes, channels);
+    const coded = decoder.decode(Uint8Array.from(places, (i) => indexes.data[i]), true);
+    places.forEach((place, i) => (symbols[place] = coded[i]));
+  }
   return { zHat, symbols: { data: symbols, shape: indexes.shape } };
+}
+
+/**
+ * Yield the layers of latents that are among `kinds`, each with a function that tells its channels.
+ *
+ * Each holds what those before it have left, of the channels of low frequencies alone but the last.
+ */
+function* layersOf(model, kinds) {
+  let from = 0;
+  for (const [type, to] of Object.entries(LAYERS)) {
+    if (!(type in kinds)) continue;
+    const begin = from;
+    yield [type, (c) => begin <= model.frequencyRanks[c] && model.frequencyRanks[c] < to];
+    from = to;
+  }
 }
 
 /**
@@ -145,12 +180,15 @@ async function choose(model, { psi, means, steps }, wanted, level, pick) {
   return { symbols, yHat: { data: yHat, shape } };
 }
 
-/** Return where table indexes are such that a symbol is coded, (n,). */
-function codedPlaces(model, indexes) {
-  const places = new Uint32Array(indexes.length);
+/** Return where table indexes (M, h, w) are such that a symbol is coded, in some channels, (n,). */
+function codedPlaces(model, { data, shape: [latents, h, w] }, isOf) {
+  const places = new Uint32Array(data.length);
   let count = 0;
-  for (let i = 0; i < indexes.length; i++) {
-    if (indexes[i] >= model.firstCoded) places[count++] = i;
+  for (let c = 0; c < latents; c++) {
+    if (!isOf(c)) continue;
+    for (let i = c * h * w; i < (c + 1) * h * w; i++) {
+      if (data[i] >= model.firstCoded) places[count++] = i;
+    }
   }
   return places.subarray(0, count);
 }

@@ -6,8 +6,9 @@
  * @typedef {{keyword: string, text: string, language: string, translated: string}} Text
  */
 
-import { MAX_METADATA, readSections } from "./container.js";
+import { readSections } from "./container.js";
 import { FormatError } from "./errors.js";
+import { MAX_METADATA } from "./sections.js";
 import { inflate } from "./streams.js";
 
 const MAX_TEXTS = 2 ** 12;

@@ -63,6 +63,22 @@ function once(promises, key, make) {
   return promises.get(key);
 }
 
+/**
+ * Return the place of each of `count` latent channels by its frequency: low ones come first.
+ *
+ * Each axis of colour has its channels by frequency; there are about three of luma for one of each
+ * chroma axis, and so do they take turns.
+ */
+function frequencyRanks(count) {
+  const luma = Math.min(Math.floor((count * 5) / 8), 256);
+  const counts = [luma, Math.ceil((count - luma) / 2), Math.floor((count - luma) / 2)];
+  const shares = counts.flatMap((of) => Array.from({ length: of }, (_, i) => i / of));
+  const ranks = new Uint16Array(count);
+  const order = shares.map((_, channel) => channel).sort((a, b) => shares[a] - shares[b] || a - b);
+  order.forEach((channel, rank) => (ranks[channel] = rank));
+  return ranks;
+}
+
 /** One shipped set of networks. Every method takes one image or tile, and the level of quality. */
 export class Model {
   static async open(ort, read, folder) {
@@ -79,6 +95,7 @@ export class Model {
     this.firstCoded = entropy.first_coded.data[0]; // lower table indexes: the symbol is 0, uncoded
     this.hyperLatents = entropy.index_z.shape[1]; // Z
     this.latents = entropy.offset_y.shape[1]; // M
+    this.frequencyRanks = frequencyRanks(this.latents);
   }
 
   /** Return the table index of each hyper-latent channel, (Z,). */
@@ -94,12 +111,12 @@ export class Model {
   }
 
   /**
-   * Return what the analysis makes of pixels.
+   * Return what the analysis makes of pixels, which its graph takes as floats.
    * @param {Planes} pixels (H, W, 3), sides multiples of 64
    * @returns {Promise<Planes[]>} y (M, H/16, W/16) and z (Z, H/64, W/64)
    */
   async analysis(pixels, level) {
-    const found = await this.run("analysis", { pixels, t: this.t(level) });
+    const found = await this.run("analysis", { pixels: floats(pixels), t: this.t(level) });
     return [found.y, found.z];
   }
 
@@ -131,7 +148,8 @@ export class Model {
 
   /** y_hat (M, h, w) to pixels (16h, 16w, 3). */
   async synthesis(yHat, level) {
-    return (await this.run("synthesis", { y_hat: yHat, t: this.t(level) })).pixels;
+    const inputs = { y_hat: yHat, t: this.t(level) };
+    return (await this.run("synthesis", inputs, ["pixels"])).pixels;
   }
 
   /**
@@ -140,7 +158,7 @@ export class Model {
    *   latent should be larger, and the bits that a squared symbol is worth
    */
   latentError(pixels, decoded, level, chroma, masking) {
-    const inputs = { pixels, decoded, t: this.t(level) };
+    const inputs = { pixels: floats(pixels), decoded: floats(decoded), t: this.t(level) };
     return this.run("latent_error", { ...inputs, chroma: scalar(chroma), masking: scalar(masking) });
   }
 
@@ -154,8 +172,13 @@ export class Model {
     return data.subarray(level * shape[1], (level + 1) * shape[1]);
   }
 
-  /** Run a graph on arrays of one image each; the graphs' own arrays have a batch of one. */
-  async run(name, inputs) {
+  /**
+   * Run a graph on arrays of one image each; the graphs' own arrays have a batch of one.
+   * @param {string} name
+   * @param {Record<string, Planes>} inputs
+   * @param {string[]} [wanted] the outputs, all if it is left out
+   */
+  async run(name, inputs, wanted) {
     const session = await once(this.sessions, name, () => this.open(name));
     const feeds = {};
     for (const [input, { data, shape }] of Object.entries(inputs)) {
@@ -164,7 +187,7 @@ export class Model {
       feeds[input] = new this.ort.Tensor(type, data, dims);
     }
     const outputs = {};
-    for (const [output, tensor] of Object.entries(await session.run(feeds))) {
+    for (const [output, tensor] of Object.entries(await (wanted ? session.run(feeds, wanted) : session.run(feeds)))) {
       outputs[output] = { data: tensor.data, shape: tensor.dims.slice(1) };
     }
     return outputs;
@@ -174,6 +197,10 @@ export class Model {
     const graph = await this.read(`${this.folder}/${name}.onnx`);
     return this.ort.InferenceSession.create(graph, { logSeverityLevel: 3 });
   }
+}
+
+function floats({ data, shape }) {
+  return { data: Float32Array.from(data), shape };
 }
 
 function scalar(value) {

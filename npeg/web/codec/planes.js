@@ -63,6 +63,8 @@ const MOST_EQUAL = 6; // symbols of what a pixel equals
 
 const SMALL = 16; // tokens that are the values themselves; then four an octave
 const DIRECT_ROWS = 64; // one for each value of the pixel to the left, the last for larger ones
+const RAW_AT_ONCE = 8;
+const CONTEXT_BITS = 8; // of samples that the contexts are for; of more, so many leading ones count
 const VALUE = 2 ** 18; // of a sample in the code of a pixel: 16 bits and the sign of a difference
 const VALUE_SIGN = VALUE / 2;
 const MATCHING = 1; // flags
@@ -74,7 +76,7 @@ const WEIGHTS = 8;
 const LOW_BITS = Uint8Array.from({ length: SMALL + 4 * 7 }, (_, token) =>
   token < SMALL ? 0 : (token - SMALL) / 4 + 2
 );
-const FIRST_VALUE = Uint16Array.from(LOW_BITS, (_, token) =>
+const FIRST_VALUE = Uint32Array.from(LOW_BITS, (_, token) =>
   LOW_BITS.subarray(0, token).reduce((sum, bits) => sum + 2 ** bits, 0)
 );
 
@@ -212,6 +214,7 @@ class Walk {
   constructor({ planes, height, width }, method, { low, high }) {
     Object.assign(this, { planes, height, width, method, low, high });
     const span = Math.max(...high.map((value, k) => value - low[k]));
+    this.coarseness = Math.max(0, 32 - Math.clz32(Math.max(...high)) - CONTEXT_BITS);
     this.matches = matchTables();
     this.tokens = tokenTables(planes.length, method.direct ? Math.max(...high) : 2 * span + 1, method.direct);
     this.values = planes.map(() => new Diagonals(Int32Array, height));
@@ -345,7 +348,7 @@ class Walk {
           rows[to] = Math.min(near[0][i], DIRECT_ROWS - 1);
           folded[to] = plane[i];
         } else {
-          rows[to] = CONTEXTS * k + activityOf(near, i);
+          rows[to] = CONTEXTS * k + activityOf(near, i, this.coarseness);
           predictions[at] = this.prediction(near, i, k);
           const difference = plane[i] - predictions[at];
           folded[to] = difference < 0 ? -2 * difference - 1 : 2 * difference;
@@ -393,7 +396,7 @@ class Walk {
       }
       folded[i] = first;
     }
-    coder.bits(widths.subarray(0, found), lows.subarray(0, found));
+    codeRaw(coder, widths.subarray(0, found), lows.subarray(0, found));
     for (let at = 0; at < found; at++) folded[large[at]] += lows[at];
   }
 }
@@ -467,6 +470,18 @@ class Guesses {
   }
 }
 
+/** Code values of so many bits: the low eight, and where there are more the others. */
+function codeRaw(coder, widths, values) {
+  const few = widths.map((width) => Math.min(width, RAW_AT_ONCE));
+  const low = values.map((value, i) => value & ((1 << few[i]) - 1));
+  coder.bits(few, low);
+  const high = values.map((value) => value >> RAW_AT_ONCE);
+  const rest = widths.map((width, i) => width - few[i]);
+  if (rest.some((width) => width > 0)) coder.bits(rest, high);
+  else high.fill(0);
+  for (let i = 0; i < values.length; i++) values[i] = low[i] | (high[i] << RAW_AT_ONCE);
+}
+
 /** Return one number for the values of a pixel, 0 for zeros. */
 function codeOf(values, i) {
   let code = values[0][i] & (VALUE - 1);
@@ -505,12 +520,12 @@ function patternOf(near, i) {
   );
 }
 
-/** Return the context, 0..11, of a pixel by how much its neighbours differ. */
-function activityOf(near, i) {
+/** Return the context, 0..11, of a pixel by how much its neighbours differ, in 2^coarseness. */
+function activityOf(near, i, coarseness) {
   const [w, n, nw, ne] = [near[0][i], near[1][i], near[2][i], near[3][i]];
   const around = Math.abs(w - nw) + Math.abs(n - nw) + Math.abs(n - ne);
   const activity = around + Math.abs(near[4][i] - w) + Math.abs(near[5][i] - n);
-  return CONTEXT_OF_ACTIVITY[Math.min(activity, MOST_ACTIVITY)];
+  return CONTEXT_OF_ACTIVITY[Math.min(activity >> coarseness, MOST_ACTIVITY)];
 }
 
 /** Return the token of a value. */

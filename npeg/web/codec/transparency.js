@@ -14,7 +14,7 @@ import { concat } from "./container.js";
 import * as exact from "./exact.js";
 import { rangeOf } from "./planes.js";
 
-const OPAQUE = 255;
+const [OPAQUE, FULL] = [255, 65535]; // of 8 and of 16 bits
 
 /**
  * Return the colours, (H, W, 1) or (H, W, 3), and the alpha (H, W, 1) of pixels; null where there is none.
@@ -62,21 +62,25 @@ export function encode(alpha) {
 }
 
 /**
- * Return the alpha of a payload.
+ * Return the alpha of a payload, in 8 bits.
  * @param {Uint8Array} payload
  * @param {number[]} size [height, width]
+ * @param {boolean} deep whether the file has more bits
  * @returns {Planes} (H, W, 1)
  * @throws {FormatError} it holds none
  */
-export function decode(payload, size) {
-  if (!payload.length || payload[0] < 1) {
-    throw new FormatError("alpha section has no number of steps");
-  }
-  const steps = payload[0];
-  const { data, shape } = exact.decode(payload.subarray(1), [...size, 1]);
+export function decode(payload, size, deep) {
+  const steps = deep ? payload[0] + 256 * payload[1] : payload[0];
+  if (!steps) throw new FormatError("alpha section has no number of steps"); // or not all of it
+  const bits = Math.max(8, 32 - Math.clz32(steps));
+  const { data, shape } = exact.decode(payload.subarray(deep ? 2 : 1), [...size, 1], bits);
   const [, most] = rangeOf(data);
   if (most > steps) throw new FormatError(`alpha section has level ${most} of ${steps}`);
-  const alpha = data.map((level) => (2 * OPAQUE * level + steps) / (2 * steps)); // rounded down
+  const full = deep ? FULL : OPAQUE;
+  const alpha = Uint8Array.from(data, (level) => {
+    const value = Math.floor((2 * full * level + steps) / (2 * steps));
+    return deep ? exact.inEight(value) : value;
+  });
   return { data: alpha, shape };
 }
 

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..arrays import Pixels
 from ..encoder_rule import TUNES, EncoderOptions
 from ..errors import InputError
 from . import loop, perception
 from .checkpoint import about_codec, load_checkpoint
 from .correction import corrected
-from .data import Pixels, draw_batch, draw_noise
+from .data import draw_batch, draw_noise
 from .loop import ALONE, Group, first_state, join_group, prepare, psnr_db
 from .networks.model import Codec, distortion_weight
 from .networks.transforms import STRIDE, Architecture

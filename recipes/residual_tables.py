@@ -1,6 +1,6 @@
 """Make the tables of the residual layer: npeg/models/residual/tables.npz.
 
-    python studies/2026-11-residual/tables.py npeg/models/residual/tables.npz
+    python recipes/residual_tables.py npeg/models/residual/tables.npz
 
 A table for each mean of magnitudes, four an octave. A magnitude follows nine parts of a
 generalised Gaussian of exponent 1.6 and one part of a Laplacian of the same scale, both rounded

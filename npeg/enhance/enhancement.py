@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Pixels
 from ..errors import InputError
 
-Pixels = NDArray[np.uint8]
 Float = NDArray[np.float32]
 
 RESTORATION = "restoration"  # judged by fidelity to the original

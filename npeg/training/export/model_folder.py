@@ -1,9 +1,7 @@
 """Checkpoint to a model folder that NumPy and ONNX Runtime run without PyTorch.
 
-Writes six ONNX graphs (analysis, scale_head, mean_head, context, synthesis, latent_error) and
-`entropy.npz`: every integer that the bitstream depends on.  Float weights are stored in half
-precision, which halves the folder and moves no decoded pixel by more than rounding; those of the
-residual pairs in 8 bits.
+Writes seven ONNX graphs and `entropy.npz`: every integer that the bitstream depends on.  Float
+weights are stored in half precision, which moves no decoded pixel by more than rounding.
 """
 
 import copy
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ...arrays import Pixels
 from ...container import LEVELS
 from ...encoder import symbols_of
 from ...encoder_rule import TUNES, Tune
@@ -36,15 +35,16 @@ from ...networks import Model
 from ...threads import thread_count
 from ...weights import write_sums
 from .. import correction
-from ..codec import PAD
-from ..data import Pixels, draw_batch
+from ..data import draw_batch
 from ..networks import layout
 from ..networks.adaptive_filter import PATCH
 from ..networks.entropy_model import TABLES
 from ..networks.layers import fold
 from ..networks.model import Codec, distortion_weight
 from ..networks.transforms import DETAIL, STEP, Architecture
+from ..rate_distortion import PAD
 from .eight_bits import constant, for_export, to_eight_bits, zero_point
+from .preview import write_preview
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ HALF_MIN_SIZE = 64  # smaller initialisers stay float32: nothing to gain
 
 
 class AnalysisGraph(nn.Module):
-    """Pixels (1, H, W, 3) uint8 to scaled y (1, M, H/16, W/16) and z (1, Z, H/64, W/64)."""
+    """Levels of 255 (1, H, W, 3), float, to y (1, M, H/16, W/16) and z, a quarter as high."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class AnalysisGraph(nn.Module):
 
     def forward(self, pixels: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         c = self.codec
-        patches = layout.space_to_depth(pixels, PATCH).float() / 255 - 0.5
+        patches = layout.space_to_depth(pixels, PATCH) / 255 - 0.5
         features = self.g_a.head(layout.channels_first(patches))
         linear = self.g_a.shortcut(layout.channels_first(layout.space_to_depth(patches, STEP)))
         y = self.g_a.finish(features, linear, t)
@@ -75,7 +75,7 @@ class AnalysisGraph(nn.Module):
 
 
 class LatentErrorGraph(nn.Module):
-    """Pixels and what was decoded of them, (1, H, W, 3) uint8, to the latents' error.
+    """Pixels and what was decoded of them, (1, H, W, 3) in levels of 255, to the latents' error.
 
     The linear part of the synthesis stands for all of it: its columns, projected on the error, say
     by how many symbols (1, M, H/16, W/16) a latent should be larger, and their norms how many bits
@@ -99,12 +99,11 @@ class LatentErrorGraph(nn.Module):
         self, pixels: Tensor, decoded: Tensor, t: Tensor, chroma: Tensor, masking: Tensor
     ) -> tuple[Tensor, Tensor]:
         gain = self.codec.gains.gain_y(t)
-        pixels = pixels.float()
         b, h, w, _ = pixels.shape
         thirds = torch.full((1, 1, 1, 3), 1 / 3)
         grey = F.conv2d(pixels.view(b, 1, h, 3 * w), thirds, stride=(1, 3))
         within, blocks = correction.visibility(grey, masking)
-        error = (pixels - decoded.float()).view(b, h // 2, 2, w // 2, 2, 3)
+        error = (pixels - decoded).view(b, h // 2, 2, w // 2, 2, 3)
         error = (error * within.view(b, h // 2, 1, w // 2, 1, 1)).view(b, h, w, 3)
         patches = layout.space_to_depth(layout.space_to_depth(error, PATCH), STEP)
         weight = correction.counts(self.norms.shape[1], chroma)
@@ -163,7 +162,11 @@ class ContextGraph(nn.Module):
 
 
 class SynthesisGraph(nn.Module):
-    """Scaled y_hat to pixels (1, H, W, 3) uint8."""
+    """Scaled y_hat to pixels (1, H, W, 3) uint8, and what they are rounded from.
+
+    That is patches (1, H/8, W/8, 8 * 8 * 3) in [0, 1] and somewhat beyond, of which an 8-bit image
+    needs nothing: who asks for the pixels alone pays for them alone.
+    """
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
@@ -178,7 +181,7 @@ class SynthesisGraph(nn.Module):
         self.filter, self.g_s.filter = self.g_s.filter, None  # faster as convolutions, as it is
         for_export(self.g_s)
 
-    def forward(self, y_hat: Tensor, t: Tensor) -> Tensor:
+    def forward(self, y_hat: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         y_hat = y_hat / self.codec.gains.gain_y(t)
         detail, blocks = self.g_s.tail(self.g_s.features(y_hat, t)), self.g_s.shortcut(y_hat)
         linear = layout.depth_to_space(layout.channels_last(blocks), STEP)
@@ -187,7 +190,7 @@ class SynthesisGraph(nn.Module):
             added = self.filter(layout.channels_first(patches), t)
             patches = patches + layout.channels_last(added)
         levels: Tensor = ToLevels.apply(patches)
-        return layout.depth_to_space(levels, PATCH)
+        return layout.depth_to_space(levels, PATCH), patches
 
 
 class ToLevels(torch.autograd.Function):
@@ -209,7 +212,7 @@ def write_graph(
     axes = {}
     for name in (*inputs, *outputs):
         if name not in ("t", "multiplier", "offset", "chroma", "masking"):
-            first = 1 if name in ("pixels", "decoded", "estimate") else 2
+            first = 1 if name in ("pixels", "decoded", "estimate", "patches") else 2
             size = "" if name in inputs else f"{name}_"  # the same name would mean the same size
             axes[name] = {first: f"{size}h", first + 1: f"{size}w"}
     buffer = io.BytesIO()
@@ -365,13 +368,13 @@ def write_entropy(
 
 
 def write_graphs(codec: Codec, folder: Path, tune: Tune) -> None:
-    """Write the six ONNX graphs of a codec in evaluation mode."""
+    """Write the seven ONNX graphs of a codec in evaluation mode."""
     arch: Architecture = codec.arch
     t = torch.tensor([0.5])
     z = torch.zeros(1, arch.hyper_latents, 2, 3)
     y = torch.zeros(1, arch.latents, 8, 12)
     psi = torch.zeros(1, arch.hyper_width, 8, 12)
-    pixels = torch.zeros(1, 128, 192, 3, dtype=torch.uint8)
+    pixels = torch.zeros(1, 128, 192, 3)
     row_z, row_y = z[..., :1, :1], y[..., :1, :1]
     head_inputs = {"z_hat": z, "multiplier": row_z, "offset": row_y}
     means = ["psi", "means", *(["steps"] if arch.adaptive_width else [])]
@@ -379,17 +382,18 @@ def write_graphs(codec: Codec, folder: Path, tune: Tune) -> None:
         ("analysis", AnalysisGraph(codec), {"pixels": pixels, "t": t}, ["y", "z"]),
         ("mean_head", MeanHeadGraph(codec), {"z_hat": z, "t": t}, means),
         ("context", ContextGraph(codec), {"psi": psi, "anchors": y, "t": t}, ["means"]),
-        ("synthesis", SynthesisGraph(codec), {"y_hat": y, "t": t}, ["pixels"]),
+        ("synthesis", SynthesisGraph(codec), {"y_hat": y, "t": t}, ["pixels", "patches"]),
         ("scale_head", ScaleHeadGraph(codec), head_inputs, ["indexes"]),
     ):
         half = name != "scale_head"
         write_graph(module, inputs, outputs, folder / f"{name}.onnx", half)
     write_latent_error(codec, folder, tune)
+    write_preview(folder)
 
 
 def write_latent_error(codec: Codec, folder: Path, tune: Tune) -> None:
     """Write the graph of the encoder's correction alone, which no decoder runs."""
-    pixels, one = torch.zeros(1, 128, 192, 3, dtype=torch.uint8), torch.ones(1)
+    pixels, one = torch.zeros(1, 128, 192, 3), torch.ones(1)
     inputs = {"pixels": pixels, "decoded": pixels.clone(), "t": one / 2}
     inputs |= {"chroma": one.clone(), "masking": one / 2}
     graph, path = LatentErrorGraph(codec, tune), folder / "latent_error.onnx"
