@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_file import Graph, Node, read
+from onnx_file import TYPES, Graph, Node, read
 
 Array = np.ndarray
 OPERATORS: dict[str, Callable[..., Array]] = {}
@@ -78,8 +78,6 @@ def LeakyRelu(x: Array, alpha: float) -> Array:
 @operator
 def Cast(x: Array, to: int) -> Array:
     """x in another type."""
-    from onnx_file import TYPES
-
     return x.astype(TYPES[to])
 
 
@@ -175,7 +173,7 @@ def Pad(x: Array, pads: Array, value: Array | None = None, mode: str = "constant
 @operator
 def DepthToSpace(x: Array, blocksize: int, mode: str = "DCR") -> Array:
     """Channels (N, C * b^2, H, W) to pixels (N, C, H * b, W * b)."""
-    n, c, h, w = x.shape
+    n, _, h, w = x.shape
     b = blocksize
     if mode == "CRD":
         return x.reshape(n, -1, b, b, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, -1, h * b, w * b)
