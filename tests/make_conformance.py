@@ -94,7 +94,7 @@ def sound_files() -> Iterator[tuple[str, bytes, str]]:
     """Yield names, files that must be decoded, and what they show."""
     photo = data.coffee()[100:140, 150:198]
     grey = photo[..., 1]
-    deep = (photo * np.uint16(257) - (np.arange(48)[None, :, None] * 5).astype(np.uint16)).clip(0)
+    deep = np.maximum(photo, 1) * np.uint16(257) - np.arange(48, dtype=np.uint16)[:, None] * 5
     ramp = np.linspace(0, 255, 48).astype(np.uint8)[None].repeat(40, axis=0)
     usual, small = EncoderOptions(), EncoderOptions(tile_size=64)
     exact = EncoderOptions(lossless=True)
