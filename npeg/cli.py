@@ -18,6 +18,7 @@ EXTRAS = {  # subcommand -> (help, cheap module with add_arguments(parser) and r
     "train": ("train networks on folders of images", "npeg.training.options_train"),
     "export": ("turn a training checkpoint into networks", "npeg.training.options_export"),
     "bench": ("compare with other codecs", "npeg.bench.options"),
+    "conformance": ("check a decoder against files that are known", "npeg.conformance"),
 }
 Add = Callable[[argparse.ArgumentParser], None]
 COMMANDS: dict[str, tuple[str, Add]] = {
