@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format fuzz web runtime clean
+.PHONY: demo test check format fuzz web runtime clean lock
 
 demo: .venv/user
 	$(BIN)/python -m npeg.demo --out demo
@@ -23,18 +23,30 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 fuzz: .venv/dev
-	$(BIN)/python tests/fuzz_decoder.py --minutes 10
+	-$(BIN)/pip install --quiet atheris
+	$(BIN)/python tests/fuzz.py --minutes 10
+
+# What decoding needs, with hashes: docs/releasing.md.
+lock: .venv/dev
+	$(BIN)/pip install --quiet uv
+	echo "setuptools>=77" | $(BIN)/uv pip compile pyproject.toml - --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --quiet --output-file requirements/run.txt
+	$(BIN)/python docs/make_licences.py
 
 # The site for any web server, which is the npm package as well; docs/browser.md.
 web: .venv/user runtime
 	$(BIN)/python -m npeg.web.build build/web
 
 # ONNX Runtime for browsers, 14 MB: for a site, for tests in node, and for `npeg serve` to decode in the page.
+# An AVIF encoder, 3.5 MB, that the page compares with.
 runtime:
-	npm install --prefix build/npm --ignore-scripts --no-audit --no-fund onnxruntime-web@1.30.0
-	mkdir -p npeg/web/ort
-	cd build/npm/node_modules/onnxruntime-web/dist && cp ort.wasm.min.mjs ort-wasm-simd-threaded.mjs \
+	npm install --prefix build/npm --ignore-scripts --no-audit --no-fund \
+		onnxruntime-web@1.30.0 @jsquash/avif@2.1.1
+	mkdir -p npeg/web/ort npeg/web/avif
+	cd build/npm/node_modules/onnxruntime-web/dist && cp ort.wasm.min.mjs ort.wasm.bundle.min.mjs ort-wasm-simd-threaded.mjs \
 		ort-wasm-simd-threaded.wasm $(CURDIR)/npeg/web/ort
+	cd build/npm/node_modules/@jsquash/avif && cp codec/enc/avif_enc.js codec/enc/avif_enc.wasm LICENSE \
+		$(CURDIR)/npeg/web/avif
 
 clean:
 	rm -rf .venv demo build *.egg-info

@@ -1,12 +1,13 @@
-"""`make demo`: a photograph through npeg, and a page that puts it beside JPEG, WebP and AVIF.
+"""`make demo`: a photograph through npeg, and the page that puts it beside JPEG, WebP and AVIF.
 
-python -m npeg.demo [--out DIR] [--image FILE] [--quality Q]
+A second page, compare.html, needs no server and is linked from the first.
+
+python -m npeg.demo [--out DIR] [--image FILE] [--quality Q] [--port N]
 """
 
 import argparse
 import os
 import sys
-import webbrowser
 from pathlib import Path
 
 from . import cli
@@ -32,6 +33,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder to write to")
     parser.add_argument("--image", type=Path, help="a photograph of your own")
     parser.add_argument("--quality", default="45", help="npeg quality, 0 to 100 (default 45)")
+    parser.add_argument("--port", type=int, default=0, help="of the page (default: a free one)")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     try:
@@ -52,9 +54,19 @@ def main() -> int:
     if sys.stdout.isatty() and (
         os.name == "nt" or sys.platform == "darwin" or "DISPLAY" in os.environ
     ):
-        webbrowser.open(page.resolve().as_uri())
-    else:
-        print(f"open {page} in a browser")
+        return show([photo, encoded], page, args.port)
+    print(f"npeg view {photo} {encoded} shows both; {page} compares them in any browser")
+    return 0
+
+
+def show(pictures: list[Path], page: Path, port: int) -> int:
+    """Open the page with the pictures and a link to another page until Ctrl-C; return 0."""
+    from .web import options, server
+
+    try:
+        server.run(pictures, port, options.announced(browser=True), [page])
+    except KeyboardInterrupt:
+        print()
     return 0
 
 

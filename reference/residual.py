@@ -17,7 +17,7 @@ AXES = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 @dataclass(frozen=True)
 class Residual:
-    """Symbols (C, 8, 8, h, w): plane, vertical and horizontal frequency, block; C steps."""
+    """Symbols (C, 8, 8, h, w): plane, vertical and horizontal frequency, block; steps (C, 8, 8)."""
 
     symbols: Array
     steps: Array
@@ -26,14 +26,17 @@ class Residual:
 def read(data: bytes, planes: int, height: int, width: int, folder: Path) -> Residual:
     """Return the residual of a tile of so many planes and pixels."""
     need(len(data) > 2 * planes, "a residual ends too early")
-    codes, extents = list(data[0 : 2 * planes : 2]), list(data[1 : 2 * planes : 2])
+    codes, extents = list(data[0 : 2 * planes : 2]), [e % 16 for e in data[1 : 2 * planes : 2]]
+    slopes = [e // 16 for e in data[1 : 2 * planes : 2]]
     need(max(codes) <= 95, "no such step of a residual")
-    need(0 < max(extents) <= DIAGONALS, "no such extent of a residual")
+    need(max(extents) > 0, "a residual has no band")
     with np.load(folder / "residual" / "tables.npz") as file:
         tables = Tables(file["tables"])
     shape = planes, 8, 8, -(-height // 8), -(-width // 8)
     symbols = Reader(data[2 * planes :], tables, shape, extents).read()
-    return Residual(symbols, 2.0 ** (np.array(codes) / 8))
+    diagonals = np.add.outer(np.arange(8), np.arange(8))
+    powers = np.array(codes)[:, None, None] / 8 + np.multiply.outer(slopes, diagonals) / 16
+    return Residual(symbols, 2.0**powers)
 
 
 class Reader:
@@ -170,7 +173,7 @@ def differences(residual: Residual, height: int, width: int, alone: bool) -> Arr
     if alone:
         symbols = symbols.copy()
         symbols[:, 0, 0] = symbols[:, 0, 0].cumsum(2)
-    coefficients = symbols * residual.steps[:, None, None, None, None]
+    coefficients = symbols * residual.steps[..., None, None]
     y = np.arange(8)
     basis = np.cos(np.pi * np.outer(y, 2 * y + 1) / 16) / 2  # frequency, place
     basis[0] = np.sqrt(1 / 8)

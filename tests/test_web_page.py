@@ -14,6 +14,7 @@ from conftest import info_of
 from PIL import Image
 
 import npeg
+from npeg import container, exact, sections
 from npeg.errors import InputError
 from npeg.web import HERE, has_runtime, options, site
 from npeg.web.server import Server
@@ -33,7 +34,9 @@ def pictures(tmp_path_factory, photo, photo_npeg):
 
 @pytest.fixture(scope="module")
 def server(pictures):
-    with Server(pictures) as server:
+    report = pictures[0].with_name("compare.html")
+    report.write_text("<title>A comparison</title>")
+    with Server(pictures, reports=[report]) as server:
         threading.Thread(target=server.serve_forever, daemon=True, args=(0.01,)).start()
         yield server
         server.shutdown()
@@ -106,6 +109,29 @@ def test_it_decodes_and_encodes(server, photo, photo_npeg):
     assert (status, data) == (200, npeg.encode(photo, 50, tune="psnr", effort=0))
 
 
+def test_it_makes_avif_files_of_at_most_a_size_and_counts_bits(server, photo, photo_npeg):
+    buffer = BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    status, headers, data = ask(server, "POST", "/avif?size=3000", buffer.getvalue())
+    assert (status, headers["Content-Type"]) == (200, "image/avif")
+    assert 2000 < len(data) <= 3000
+    assert 0 < int(headers["Npeg-Quality"]) < 100
+    assert Image.open(BytesIO(data)).size == photo.shape[1::-1]
+    assert ask(server, "POST", "/avif?size=3000", b"none")[0] == 422
+    bits = np.frombuffer(ask(server, "POST", "/bits", photo_npeg)[2], "<f4")
+    assert bits.size == -(-photo.shape[0] // 16) * -(-photo.shape[1] // 16)
+
+
+def test_reports_may_run_their_own_scripts_and_load_nothing(server):
+    status, headers, data = ask(server, "GET", "/reports/0")
+    assert (status, data) == (200, b"<title>A comparison</title>")
+    assert headers["Content-Type"].startswith("text/html")
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'unsafe-inline'" in policy
+    assert ask(server, "GET", "/reports/1")[0] == 404
+    assert json.loads(ask(server, "GET", "/server.json")[2])["reports"] == ["compare"]
+
+
 def test_errors_are_said(server, photo_npeg):
     for path, body, text in (
         ("/decode", b"GIF89a", "not an NPEG file"),
@@ -155,6 +181,21 @@ def test_ctrl_c_ends_the_server(tmp_path, photo_npeg):
         assert "Traceback" not in process.stderr.read()
 
 
+def test_the_demo_opens_the_page_with_its_pictures_and_its_comparison(tmp_path, monkeypatch):
+    from npeg import demo
+
+    shown = []
+    monkeypatch.setattr("npeg.web.server.run", lambda *args: shown.append(args))
+    pictures, page = [tmp_path / "a.png", tmp_path / "a.npeg"], tmp_path / "compare.html"
+    assert demo.show(pictures, page, 0) == 0
+    ((found, port, ready, reports),) = shown
+    assert (found, port, reports) == (pictures, 0, [page])
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    ready("http://127.0.0.1:1/")
+    assert opened == ["http://127.0.0.1:1/"]
+
+
 def test_every_file_of_the_site_is_there():
     found = site()
     assert {"index.html", "page.js", "viewer.js", "page.css", "worker.js"} <= set(found)
@@ -168,7 +209,7 @@ def test_the_package_for_npm_has_the_version_of_the_one_for_python():
 
 def test_the_page_names_no_other_site():
     for name, path in site().items():
-        if not name.startswith(("ort/", "models/")):
+        if not name.startswith(("ort/", "avif/", "models/")):
             assert "https://" not in path.read_text(), name
 
 
@@ -246,7 +287,7 @@ def test_it_shows_npeg_files_alone_and_beside_their_photographs(shown, photo_npe
     names = "[...document.querySelectorAll('#pictures button')].map((one) => one.textContent)"
     assert shown.execute_script(f"return {names}") == ["alone.npeg", "street.png", "broken.npeg"]
     choose(shown, 1)
-    wait(shown, f"{ROWS}.join() === 'Original,npeg,JPEG,WebP'")
+    wait(shown, f"{ROWS}.join() === 'Original,npeg,JPEG,WebP,AVIF'")
     assert f"{len(photo_npeg):,} bytes" in text(shown, "summary")
     choose(shown, 2)
     wait(shown, "document.getElementById('error').textContent")
@@ -255,7 +296,7 @@ def test_it_shows_npeg_files_alone_and_beside_their_photographs(shown, photo_npe
 
 def test_what_is_chosen_is_encoded_again_as_the_slider_moves(shown, png, tmp_path):
     shown.find_element("id", "choose").send_keys(str(png))
-    wait(shown, f"{ROWS}.length === 4")
+    wait(shown, f"{ROWS}.length === 5")
     first = text(shown, "summary")
     shown.execute_script("const q = document.getElementById('quality'); q.value = 20; q.oninput()")
     wait(shown, f"document.getElementById('summary').textContent !== {json.dumps(first)}")
@@ -273,7 +314,7 @@ def test_alpha_is_shown_compared_and_saved(shown, photo, tmp_path):
     file, saved = tmp_path / "faded.png", tmp_path / "saved"
     Image.fromarray(np.dstack([photo, fade(photo)])).save(file)
     shown.find_element("id", "choose").send_keys(str(file))
-    wait(shown, f"{ROWS}.join() === 'Original,npeg,JPEG,WebP'")
+    wait(shown, f"{ROWS}.join() === 'Original,npeg,JPEG,WebP,AVIF'")
     assert "JPEG holds no transparency" in text(shown, "notes")
     behind = "getComputedStyle(document.querySelector('#viewer img')).backgroundImage"
     assert "conic-gradient" in shown.execute_script(f"return {behind}")
@@ -282,6 +323,40 @@ def test_alpha_is_shown_compared_and_saved(shown, photo, tmp_path):
     found = np.asarray(Image.open(saved / "faded.png"))
     np.testing.assert_array_equal(found[..., 3], fade(photo))
     assert np.abs(npeg.decode(saved / "faded.npeg").astype(int) - found).max() <= 1
+
+
+def test_where_the_bits_go_is_laid_over_the_picture(shown, photo):
+    choose(shown, 1)
+    wait(shown, "document.querySelector('#numbers tbody tr:nth-child(2)')")
+    button = shown.find_element("id", "bits")
+    overlays = "[...document.querySelectorAll('#viewer img.overlay')].map((one) => one.hidden)"
+    assert shown.execute_script(f"return {overlays}") == [True, True]
+    button.click()
+    wait(shown, "document.getElementById('legend').textContent.includes('Half of all bits')")
+    assert shown.execute_script(f"return {overlays}") == [False, True]
+    first = "document.querySelector('#viewer img.overlay')"
+    blocks = [-(-side // 16) for side in photo.shape[1::-1]]
+    wait(shown, f"{first}.naturalWidth")
+    size = shown.execute_script(f"return [{first}.naturalWidth, {first}.naturalHeight]")
+    assert size == blocks
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    wait(shown, f"{overlays}.every(Boolean)")
+    assert text(shown, "legend") == ""
+
+
+def test_a_picture_that_no_canvas_holds_is_one_message(shown, tmp_path):
+    header = container.Header(model_id=8, level=100, width=70_000, height=8, tile_size=2048)
+    one = {sections.EXACT: bytes([exact.PALETTE, 0, 3, 0, 1, 2, 3])}
+    (tmp_path / "wide.npeg").write_bytes(container.write(header, [one] * 35))
+    shown.find_element("id", "choose").send_keys(str(tmp_path / "wide.npeg"))
+    wait(shown, "document.getElementById('error').textContent")
+    assert "70000 × 8 pixels are more than this browser's canvas holds" in text(shown, "error")
+
+
+def test_the_page_links_reports(shown):
+    link = shown.find_element("css selector", "#reports a")
+    assert (link.text, link.get_attribute("href")[-10:]) == ("compare", "/reports/0")
 
 
 def test_lossless_files_are_called_so(shown, photo, tmp_path):
@@ -293,7 +368,8 @@ def test_lossless_files_are_called_so(shown, photo, tmp_path):
         wait(shown, "document.getElementById('summary').textContent.includes('lossless')")
         cells = "[...document.querySelectorAll('#numbers tbody tr')[1].cells]"
         found = shown.execute_script(f"return {cells}.map((cell) => cell.textContent)")
-        assert (found[0], found[1], found[4]) == ("npeg", "lossless", "∞")
+        assert (found[0], found[1]) == ("npeg", "lossless")
+        wait(shown, f"{cells}.map((cell) => cell.textContent).slice(4).join() === '100.0,∞'")
 
 
 def test_it_fits_a_telephone(shown):

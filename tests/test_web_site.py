@@ -1,14 +1,23 @@
 """A built site, without Python behind it: its page, its library, its element."""
 
+import json
 import threading
+from io import BytesIO
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from test_web_page import ROWS, browser, choose, fade, save, text, wait  # noqa: F401  # a fixture
 
+import npeg
 from npeg.errors import InputError
 from npeg.web import RUNTIME_FILES, has_runtime
 from npeg.web.build import build
+
+LAYERED = Path(__file__).with_name("golden") / "coffee-layers-256x384-q75-model8.npeg"
+SHARE = 0.2  # of it, which come at once
+REST = threading.Event()  # once the rest may come
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +34,19 @@ def built(tmp_path_factory, photo, photo_npeg):
         def log_message(self, *_):
             pass
 
+        def do_GET(self):
+            if self.path != "/slow.npeg":
+                return super().do_GET()
+            data = LAYERED.read_bytes()
+            first = round(SHARE * len(data))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data[:first])
+            self.wfile.flush()
+            REST.wait(120)
+            self.wfile.write(data[first:])
+
     folder = tmp_path_factory.mktemp("built")
     assert build(folder) > 20_000_000
     (folder / "photo.npeg").write_bytes(photo_npeg)
@@ -35,6 +57,15 @@ def built(tmp_path_factory, photo, photo_npeg):
         '<picture><source srcset="photo.npeg" type="image/npeg"><img id="b" src="fallback.png">'
         '</picture><img id="bad" src="none.npeg" alt="gone">'
         '<div style="height: 5000px"></div><img id="c" src="photo.npeg" loading="lazy">'
+    )
+    (folder / "broken.npeg").write_bytes(photo_npeg[:90])
+    (folder / "slow.html").write_text(
+        '<!doctype html><script type="module" src="npeg-img.js"></script><img src="slow.npeg">'
+    )
+    (folder / "plain.html").write_text(
+        '<!doctype html><script type="module" src="register.js"></script>'
+        '<img id="a" src="photo.npeg" alt="A"><img id="bad" src="broken.npeg" alt="gone">'
+        '<div id="b" style="width: 99px; height: 99px; background: url(photo.npeg)"></div>'
     )
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         threading.Thread(target=server.serve_forever, daemon=True, args=(0.01,)).start()
@@ -60,12 +91,64 @@ def test_images_of_a_page_are_decoded_in_their_places(browser, built, photo):  #
     assert any("none.npeg: 404" in line["message"] for line in browser.get_log("browser"))
 
 
+PIXELS = """
+const [done, image] = [arguments[0], document.images[0]];
+const context = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+context.drawImage(image, 0, 0);
+done([...context.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data]);
+"""
+KEPT = "caches.open('npeg-decoded').then((cache) => cache.keys()).then((keys) => done(keys.length))"
+
+
+def test_a_file_is_painted_as_it_arrives(browser, built):  # noqa: F811
+    browser.get(f"{built}fallback.png")
+    browser.get(f"{built}slow.html")
+    shown = "[document.images[0].naturalWidth, document.images[0].src]"
+    wait(browser, "document.images[0].naturalWidth === 384")
+    first = browser.execute_script(f"return {shown}")
+    assert not REST.is_set()
+    early = browser.execute_async_script(PIXELS)
+    REST.set()
+    wait(browser, f"document.images[0].src !== {json.dumps(first[1])}")
+    wait(browser, "document.images[0].complete")
+    late = browser.execute_async_script(PIXELS)
+    data = LAYERED.read_bytes()
+    with pytest.warns(UserWarning):
+        part = npeg.decode(data[: round(SHARE * len(data))], partial=True)
+    for found, expected in ((early, part), (late, npeg.decode(data))):
+        rgb = np.array(found).reshape(*expected.shape[:2], 4)[..., :3]
+        assert np.abs(rgb - expected.astype(int)).max() <= 1
+    assert np.abs(part - npeg.decode(data).astype(int)).mean() > 1
+
+
+def test_a_service_worker_decodes_plain_images_and_backgrounds(browser, built, photo, photo_npeg):  # noqa: F811
+    browser.get(f"{built}plain.html")
+    wait(browser, "navigator.serviceWorker.controller")
+    height, width = photo.shape[:2]
+    wait(browser, f"document.getElementById('a')?.naturalWidth === {width}")
+    wait(browser, "document.getElementById('bad').complete")
+    assert browser.execute_script("return document.getElementById('bad').naturalWidth") == 0
+    assert any("422" in line["message"] for line in browser.get_log("browser"))
+    kept = browser.execute_async_script(f"const done = arguments[0]; {KEPT}")
+    assert kept == 1  # the picture once, whoever asks for it
+    shot = np.asarray(Image.open(BytesIO(browser.get_screenshot_as_png())).convert("RGB"))
+    box = browser.execute_script(
+        "const {x, y} = document.getElementById('b').getBoundingClientRect(); return [x, y]"
+    )
+    x, y = (round(value) for value in box)
+    shown = shot[y : y + 64, x : x + 64].astype(int)
+    decoded = npeg.decode(photo_npeg)
+    assert np.abs(shown - decoded[:64, :64]).mean() < 2
+    registered = "(await navigator.serviceWorker.getRegistrations())"
+    browser.execute_script(f"for (const one of {registered}) await one.unregister()")
+
+
 def test_a_built_site_works_without_threads_and_without_python(browser, built, png):  # noqa: F811
     browser.get(built)
     wait(browser, "document.getElementById('where').textContent.includes('this browser')")
     assert browser.execute_script("return crossOriginIsolated") is False
     browser.find_element("id", "choose").send_keys(str(png))
-    wait(browser, f"{ROWS}.length === 4")
+    wait(browser, f"{ROWS}.length === 5")
     browser.get_log("browser")  # it has asked for server.json
 
 
@@ -124,4 +207,4 @@ def test_a_site_without_the_runtime_is_not_built(tmp_path, monkeypatch):
     monkeypatch.setattr("npeg.web.RUNTIME", tmp_path)
     with pytest.raises(InputError, match="onnxruntime-web is not there"):
         build(tmp_path)
-    assert len(RUNTIME_FILES) == 3
+    assert len(RUNTIME_FILES) == 4

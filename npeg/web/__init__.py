@@ -12,10 +12,13 @@ HERE = Path(__file__).parent
 RUNTIME = HERE / "ort"  # as `make runtime` puts it there
 RUNTIME_FILES = (
     "ort.wasm.min.mjs",
+    "ort.wasm.bundle.min.mjs",  # for the service worker, which may import nothing later
     "ort-wasm-simd-threaded.mjs",
     "ort-wasm-simd-threaded.wasm",
 )
-PAGE = ("*.html", "*.js", "*.css", "*.json", "*.d.ts", "codec/*.js")
+AVIF = HERE / "avif"  # as `make runtime` puts it there: the page's rival, which no browser encodes
+AVIF_FILES = ("avif_enc.js", "avif_enc.wasm", "LICENSE")
+PAGE = ("*.html", "*.js", "*.css", "*.json", "*.d.ts", "codec/*.js", "measures/*.js")
 SHARED = ("page.css", "viewer.js")  # with the pages of the bench
 MODELS = ("seventh", "eighth", "residual")
 
@@ -29,6 +32,8 @@ def site() -> dict[str, Path]:
         found |= {f"models/{model}/{path.name}": path for path in sorted(folder.iterdir())}
     if has_runtime():
         found |= {f"ort/{name}": RUNTIME / name for name in RUNTIME_FILES}
+    if all((AVIF / name).exists() for name in AVIF_FILES):
+        found |= {f"avif/{name}": AVIF / name for name in AVIF_FILES}
     return found
 
 

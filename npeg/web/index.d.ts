@@ -60,8 +60,12 @@ export interface Metadata {
 export function decode(source: Source, options?: Work): Promise<ImageData>;
 /** Decode a file to a PNG file, which carries the colour profile: for an image element. */
 export function decodeToPng(source: Source, options?: Work): Promise<Blob>;
+/** Yield PNG files of a .npeg file as it arrives: after a tenth of its bytes, then more, at last all of it. */
+export function decodeAsItArrives(answer: Response, options?: Work): AsyncGenerator<{ blob: Blob; isWhole: boolean }>;
 /** Encode pixels of sRGB, and their alpha without loss. */
 export function encode(image: ImageData, options?: EncodeOptions): Promise<Uint8Array>;
+/** Return how many bits of a file are of each block of 16x16 pixels, `shape` being [rows, columns]. */
+export function bitMap(source: Source, options?: Work): Promise<{ data: Float32Array; shape: [number, number] }>;
 /** Return what the first 20 bytes of a file say. */
 export function info(bytes: Uint8Array): Info;
 /** Tell whether every pixel of a whole file is as it was: all tiles are exact. */

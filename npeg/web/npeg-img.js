@@ -8,18 +8,21 @@
  *       <img src="photo.jpg" alt="A street at night">
  *     </picture>
  *
- * In an <img> the decoded picture takes the place of `src`, in a <source> that of `srcset`; all
- * else of the element stays, so that its size, style and text are the page's. Elements that come
+ * In an <img> the decoded picture takes the place of `src`, in a <source> that of `srcset`: first
+ * what can be seen of a tenth of the file, then more as it arrives. All else of the element stays, so that its size, style and text are the page's. Elements that come
  * later are found, too, and an <img loading="lazy"> is decoded once it is near. Without scripts
  * the <picture> shows its fallback, since no browser knows image/npeg.
  */
 
-import { decodeToPng } from "./npeg.js";
+import { decodeAsItArrives } from "./npeg.js";
 
 const NEAR = "400px"; // around what is seen
 const FOUND = "img[src], source[srcset]";
 
-const decoded = new Map(); // address -> promise of the URL of a PNG file
+const REVOKED_MS = 10_000; // after which the URL of an earlier picture has been replaced
+
+const decoded = new Map(); // address -> Picture
+const urls = new Set(); // of PNG files, which elements were given here
 const handled = new WeakMap(); // element -> the address that it shows, or is about to
 const nearing = new IntersectionObserver(onNear, { rootMargin: NEAR });
 
@@ -35,7 +38,12 @@ function addressOf(element) {
 
 function find(element) {
   const address = addressOf(element);
-  if (!address || handled.get(element) === address) return;
+  if (!address) {
+    const shown = element.getAttribute(element.localName === "source" ? "srcset" : "src");
+    if (!urls.has(shown)) handled.delete(element); // another picture by now
+    return;
+  }
+  if (handled.get(element) === address) return;
   handled.set(element, address);
   const image = element.localName === "img" ? element : element.parentElement?.querySelector("img");
   if (image?.loading === "lazy") nearing.observe(image);
@@ -54,10 +62,9 @@ function onNear(entries) {
   }
 }
 
-async function show(element, address) {
-  if (!decoded.has(address)) decoded.set(address, decode(address));
-  try {
-    const url = await decoded.get(address);
+function show(element, address) {
+  if (!decoded.has(address)) decoded.set(address, new Picture(address));
+  decoded.get(address).tell((url) => {
     if (handled.get(element) !== address) return; // another picture by now
     if (element.localName === "img") {
       element.src = url;
@@ -65,16 +72,38 @@ async function show(element, address) {
       element.type = "image/png";
       element.srcset = url;
     }
-  } catch (error) {
-    decoded.delete(address);
-    console.warn(`npeg: ${address}: ${error.message}`);
-  }
+  });
 }
 
-async function decode(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-  return URL.createObjectURL(await decodeToPng(await answer.arrayBuffer()));
+/** A file that arrives, and the URL of what is decoded of it so far. */
+class Picture {
+  url = null;
+  listeners = [];
+
+  constructor(address) {
+    this.decode(address).catch((error) => {
+      decoded.delete(address);
+      console.warn(`npeg: ${address}: ${error.message}`);
+    });
+  }
+
+  /** Call a function with each URL, the present one at once. */
+  tell(listener) {
+    this.listeners.push(listener);
+    if (this.url) listener(this.url);
+  }
+
+  async decode(address) {
+    const answer = await fetch(address);
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+    for await (const { blob } of decodeAsItArrives(answer)) {
+      const before = this.url;
+      this.url = URL.createObjectURL(blob);
+      urls.add(this.url);
+      for (const listener of this.listeners) listener(this.url);
+      if (before) setTimeout(() => URL.revokeObjectURL(before), REVOKED_MS);
+    }
+  }
 }
 
 function findBelow(root) {

@@ -9,10 +9,14 @@
 
 import * as errors from "./codec/errors.js";
 import { readHeader, readSections } from "./codec/container.js";
+import { Arriving } from "./arriving.js";
 import { read as readMetadata } from "./codec/metadata_sections.js";
 import { EXACT } from "./codec/sections.js";
 
 export const { NpegError, FormatError, LimitError, InputError } = errors;
+
+const FIRST_SHARE = 0.1; // of a file's bytes after which it is painted for the first time
+const GROWTH = 2; // from one painting to the next
 
 const jobs = new Map(); // id -> {resolve, reject, onProgress}
 let worker = null;
@@ -30,11 +34,34 @@ export async function decodeToPng(source, options = {}) {
   return new Blob([data], { type: "image/png" });
 }
 
+/**
+ * Yield PNG files of a .npeg file as it arrives: what can be seen of it after a tenth of its bytes,
+ * then more, at last all of it.
+ */
+export async function* decodeAsItArrives(answer, options = {}) {
+  const arriving = new Arriving(answer);
+  let sections = 0;
+  for (let share = FIRST_SHARE; await arriving.reaches(share); share *= GROWTH) {
+    const found = await ask({ task: "arrivedToPng", data: arriving.bytes(), before: sections }, options);
+    if (arriving.ended) break; // all of it is better
+    if (!found) continue;
+    sections = found.sections;
+    yield { blob: new Blob([found.data], { type: "image/png" }), isWhole: false };
+  }
+  await arriving.end;
+  yield { blob: await decodeToPng(arriving.bytes(), options), isWhole: true };
+}
+
 /** Encode pixels of sRGB, and their alpha without loss. */
 export async function encode(image, options = {}) {
   const { quality = 75, tune = "visual", effort = 1, ...others } = options;
   const { width, height, data } = image;
   return ask({ task: "encode", data, width, height, quality, tune, effort }, others);
+}
+
+/** Return how many bits of a file are of each block of 16x16 pixels. */
+export async function bitMap(source, options = {}) {
+  return ask({ task: "bits", data: await bytesOf(source) }, options);
 }
 
 /** Return what a file says first: its size, quality and channels. */

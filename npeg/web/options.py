@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 MOST_PORT = 65535
@@ -47,18 +48,25 @@ def run(args: argparse.Namespace) -> int:
 
     pictures = _pictures(args.files) if args.command == "view" else _below(args.folder)
 
+    try:
+        server.run(pictures, args.port, announced(args.browser))
+    except KeyboardInterrupt:
+        files.say("", sys.stderr)
+    return 0
+
+
+def announced(browser: bool) -> Callable[[str], None]:
+    """Return what says a page's address once it answers, and opens it if a browser is wanted."""
+    from .. import files
+
     def ready(url: str) -> None:
         files.say(f"npeg: {url} (Ctrl-C ends)", sys.stderr)
-        if args.browser:
+        if browser:
             import webbrowser
 
             webbrowser.open(url)
 
-    try:
-        server.run(pictures, args.port, ready)
-    except KeyboardInterrupt:
-        files.say("", sys.stderr)
-    return 0
+    return ready
 
 
 def _pictures(names: list[str]) -> list[Path]:

@@ -6,29 +6,37 @@
  * `image` is the photograph's pixels while it is shown.
  */
 
+import { Comparison } from "./compare.js";
 import { openEngine } from "./engine.js";
+import { heatOf } from "./heat.js";
+import { isTransparent } from "./measures/psnr.js";
 import { info, isLossless } from "./npeg.js";
-import { isTransparent, pixelsOf, psnrDb, rivalsOf } from "./rivals.js";
+import { MOST_AVIF, pixelsOf, rivalsOf } from "./rivals.js";
 
 const PAUSE_MS = 150; // after the last move of the slider
 const NOTE =
-  "JPEG and WebP are this browser's own, each the largest file that is not above npeg's. " +
-  "PSNR is of what is shown, in sRGB.";
-const NOTE_ON_ALPHA = " JPEG holds no transparency: its picture and all PSNR are in front of white.";
+  "JPEG and WebP are this browser's own, AVIF is 4:4:4 at speed 6; each is the largest file that is " +
+  "not above npeg's. SSIMULACRA2 and PSNR are of what is shown, in sRGB.";
+const NOTE_ON_ALPHA = " JPEG holds no transparency: its picture, SSIMULACRA2 and PSNR are in front of white.";
+const NOTE_ON_AVIF = " AVIF is left out, since it would take minutes.";
 
 const element = (id) => document.getElementById(id);
 const count = (number) => number.toLocaleString("en-US");
 const isNpeg = (name) => name.toLowerCase().endsWith(".npeg");
+const score = (value) => (value == null ? "–" : value.toFixed(1));
 const decibels = (db) => (db === Infinity ? "∞" : db.toFixed(2));
 const stem = (name) => name.replace(/\.[^.]*$/, "");
 
 const pictures = [];
+const comparison = new Comparison();
 let engine = null;
 let current = null;
 let viewer = null;
 let running = new AbortController();
 let pause = 0;
 let urls = []; // of what is shown now
+let views = null; // those too
+let shown = { made: null, heat: null }; // the .npeg file, and the map of its bits
 
 // --- pictures come in ---
 
@@ -79,6 +87,7 @@ function listen() {
   };
   element("tune").onchange = element("effort").onchange = later;
   element("settings").onsubmit = (event) => event.preventDefault();
+  element("bits").onclick = toggleBits;
   element("cancel").onclick = () => running.abort();
 }
 
@@ -101,9 +110,10 @@ function drawList() {
 async function show(picture) {
   if (current && current !== picture) current.image = null;
   current = picture;
-  viewer = null;
+  viewer = views = null;
   element("viewer").replaceChildren();
-  element("summary").textContent = "";
+  element("summary").textContent = element("legend").textContent = "";
+  for (const id of ["save-npeg", "save-png"]) element(id).removeAttribute("href");
   element("picture").hidden = false;
   document.body.classList.add("compact");
   element("name").textContent = picture.name;
@@ -138,24 +148,32 @@ async function work() {
     const between = performance.now();
     const decoded = await engine.decodeToPng(made, { signal, onProgress });
     const end = performance.now();
-    const views = await viewsOf(file, image, made, decoded);
     signal.throwIfAborted();
-    draw(picture, views, made, decoded);
+    shown = { made, heat: null };
+    link(picture, made, decoded);
+    const pixels = await pixelsOf(decoded);
+    const views = await viewsOf(file, image, made, decoded, pixels);
+    signal.throwIfAborted();
+    draw(views);
     summarise(views, made, given ? 0 : between - start, end - between);
     element("work").classList.remove("busy");
-    if (image) await addRivals(image, views, made.size, signal);
+    if (isPressed()) await addBits(signal);
+    if (image) await compare({ file, image }, views, pixels, signal);
   } catch (error) {
     if (error.name !== "AbortError") say(error.message);
   } finally {
-    if (running.signal === signal) element("work").classList.remove("busy");
+    if (running.signal === signal) {
+      element("work").classList.remove("busy");
+      element("comparing").textContent = "";
+    }
   }
 }
 
 async function opened(file) {
   try {
     return await pixelsOf(file);
-  } catch {
-    throw new Error(`${file.name}: this browser cannot open it`);
+  } catch (error) {
+    throw new Error(`${file.name}: ${error.message}`);
   }
 }
 
@@ -164,32 +182,66 @@ function settings() {
   return { quality, effort, tune: element("tune").value };
 }
 
-async function viewsOf(file, image, made, decoded) {
+async function viewsOf(file, image, made, decoded, { width, height }) {
   const bytes = new Uint8Array(await made.arrayBuffer());
   const quality = isLossless(bytes) ? "lossless" : info(bytes).quality;
   const npeg = { label: "npeg", blob: decoded, quality, sizeBytes: made.size };
-  const pixels = await pixelsOf(decoded);
-  Object.assign(npeg, { width: pixels.width, height: pixels.height });
+  Object.assign(npeg, { width, height });
   if (!image) return [npeg];
-  if (image.width !== pixels.width || image.height !== pixels.height) {
+  if (image.width !== width || image.height !== height) {
     throw new Error("the two files of that name are not of one size");
   }
-  npeg.psnrDb = psnrDb(image, pixels);
-  return [{ ...npeg, label: "Original", blob: file, sizeBytes: file.size, quality: null, psnrDb: null }, npeg];
+  return [{ ...npeg, label: "Original", blob: file, sizeBytes: file.size, quality: null }, npeg];
 }
 
-async function addRivals(image, views, sizeBytes, signal) {
-  const found = await rivalsOf(image, sizeBytes, signal);
-  for (const { label, blob, quality } of found) {
-    const db = psnrDb(image, await pixelsOf(blob));
+/** Measure what npeg's picture has lost, then each rival's as it comes. */
+async function compare(picture, views, pixels, signal) {
+  const tell = (text) => signal.aborted || (element("comparing").textContent = text);
+  tell("Measuring …");
+  comparison.open(picture.image);
+  const npeg = Object.assign(views[1], await comparison.measure(pixels, signal));
+  draw(views);
+  addToSummary(npeg);
+  tell("Encoding JPEG, WebP and AVIF at this size …");
+  const avif = () => engine.avif(picture, npeg.sizeBytes, comparison, { signal });
+  for await (const { label, blob, quality } of rivalsOf(picture.image, npeg.sizeBytes, signal, avif)) {
+    const found = await comparison.measure(await pixelsOf(blob), signal);
     signal.throwIfAborted();
-    views.push({ ...views[0], label, blob, quality, sizeBytes: blob.size, psnrDb: db });
+    views.push({ ...views[0], label, blob, quality, sizeBytes: blob.size, ...found });
+    draw(views);
   }
-  draw(current, views);
+  tell("");
 }
 
-/** Draw the viewer and the table; and the links, where files have been made. */
-function draw(picture, views, made, decoded) {
+// --- where the bits go ---
+
+const isPressed = () => element("bits").getAttribute("aria-pressed") === "true";
+
+async function toggleBits() {
+  element("bits").setAttribute("aria-pressed", String(!isPressed()));
+  element("legend").textContent = "";
+  try {
+    if (!views) return;
+    if (isPressed()) await addBits();
+    else draw(views);
+  } catch (error) {
+    if (error.name !== "AbortError") say(error.message);
+  }
+}
+
+/** Lay the map of the bits over npeg's picture. */
+async function addBits(signal) {
+  const { made } = shown;
+  element("legend").textContent = "Counting bits …";
+  shown.heat ??= await heatOf(await engine.bitMap(made, { signal }));
+  if (shown.made !== made || !isPressed()) return;
+  element("legend").textContent = shown.heat.text;
+  draw(views);
+}
+
+/** Draw the viewer and the table. */
+function draw(found) {
+  views = found;
   const before = urls;
   urls = [];
   const urlOf = (blob) => {
@@ -198,8 +250,11 @@ function draw(picture, views, made, decoded) {
   };
   for (const view of views) {
     view.source = urlOf(view.blob);
-    const psnr = view.psnrDb == null ? "" : ` · ${decibels(view.psnrDb)} dB`;
-    view.detail = `${count(view.sizeBytes)} bytes${psnr}`;
+    const lost = view.psnrDb == null ? "" : ` · ${score(view.ssimulacra2)} · ${decibels(view.psnrDb)} dB`;
+    view.detail = `${count(view.sizeBytes)} bytes${lost}`;
+    const { heat } = shown;
+    const isMapped = view.label === "npeg" && heat && isPressed();
+    view.overlay = isMapped ? { ...heat, source: urlOf(heat.blob) } : null;
   }
   if (viewer) {
     viewer.replace([...views]);
@@ -210,17 +265,23 @@ function draw(picture, views, made, decoded) {
     viewer = new Viewer(root, [width, height], [...views], 0, views.length > 1 ? 1 : 0);
   }
   drawTable(views);
-  if (made) {
-    const links = { "save-npeg": [made, "npeg"], "save-png": [decoded, "png"] };
-    for (const [id, [blob, extension]] of Object.entries(links)) {
-      URL.revokeObjectURL(element(id).href);
-      element(id).href = URL.createObjectURL(blob);
-      element(id).download = `${stem(picture.name)}.${extension}`;
-    }
-  }
-  const more = picture.image && isTransparent(picture.image) ? NOTE_ON_ALPHA : "";
-  element("notes").textContent = views.length > 2 ? NOTE + more : "";
+  element("notes").textContent = views.length > 2 ? notesOn(current.image) : "";
   setTimeout(() => before.forEach((url) => URL.revokeObjectURL(url)), 1000); // once they are replaced
+}
+
+function notesOn(image) {
+  const isLarge = image.width * image.height > MOST_AVIF;
+  return NOTE + (isTransparent(image) ? NOTE_ON_ALPHA : "") + (isLarge ? NOTE_ON_AVIF : "");
+}
+
+/** Let the two files be downloaded. */
+function link(picture, made, decoded) {
+  const links = { "save-npeg": [made, "npeg"], "save-png": [decoded, "png"] };
+  for (const [id, [blob, extension]] of Object.entries(links)) {
+    URL.revokeObjectURL(element(id).href);
+    element(id).href = URL.createObjectURL(blob);
+    element(id).download = `${stem(picture.name)}.${extension}`;
+  }
 }
 
 function drawTable(views) {
@@ -228,16 +289,16 @@ function drawTable(views) {
     const row = document.createElement("tr");
     const bpp = (8 * view.sizeBytes) / (view.width * view.height);
     const psnr = view.psnrDb == null ? "–" : decibels(view.psnrDb);
-    for (const text of [view.label, view.quality ?? "–", count(view.sizeBytes), bpp.toFixed(3), psnr]) {
-      row.insertCell().textContent = text;
-    }
+    const measured = [score(view.ssimulacra2), psnr];
+    const cells = [view.label, view.quality ?? "–", count(view.sizeBytes), bpp.toFixed(3), ...measured];
+    for (const text of cells) row.insertCell().textContent = text;
     return row;
   });
   element("numbers").tBodies[0].replaceChildren(...rows);
 }
 
 function summarise(views, made, encodeMs, decodeMs) {
-  const { width, height, psnrDb: db } = views.at(-1);
+  const { width, height } = views.at(-1);
   const bpp = (8 * made.size) / (width * height);
   const times = [
     encodeMs && `encoded in ${(encodeMs / 1000).toFixed(2)} s`,
@@ -248,14 +309,25 @@ function summarise(views, made, encodeMs, decodeMs) {
     `${count(made.size)} bytes`,
     `${bpp.toFixed(3)} bits per pixel`,
     views.at(-1).quality === "lossless" && "lossless",
-    db != null && `${decibels(db)} dB`,
     ...times,
   ];
   element("summary").textContent = parts.filter(Boolean).join(" · ");
 }
 
+function addToSummary({ ssimulacra2, psnrDb }) {
+  const measured = [ssimulacra2 != null && `SSIMULACRA2 ${score(ssimulacra2)}`, `${decibels(psnrDb)} dB`];
+  element("summary").textContent += ` · ${measured.filter(Boolean).join(" · ")}`;
+}
+
 function say(text) {
   element("error").textContent = text;
+}
+
+function drawReports(names) {
+  const links = names.map((name, i) => {
+    return Object.assign(document.createElement("a"), { href: `reports/${i}`, textContent: name });
+  });
+  if (links.length) element("reports").replaceChildren("Also: ", ...links);
 }
 
 async function start() {
@@ -263,6 +335,7 @@ async function start() {
   const found = await openEngine();
   engine = found.engine;
   element("where").textContent = engine.about;
+  drawReports(found.reports);
   found.pictures.forEach((name, i) => place(name, () => fetchPicture(name, i)));
   if (pictures.length) await show(pictures[0]);
 }

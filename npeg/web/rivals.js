@@ -1,84 +1,81 @@
-/** The browser's own codecs at equal size, and what a picture has lost. */
+/** Other codecs at equal size: those of this browser's canvas, and AVIF, which no canvas writes. */
 
-const WHITE = 255;
-const RIVALS = [
+import { isTransparent, onWhite } from "./measures/psnr.js";
+import { largest } from "./measures/search.js";
+
+const CANVAS = [
   { label: "JPEG", type: "image/jpeg", alpha: false },
   { label: "WebP", type: "image/webp", alpha: true },
 ];
+export const MOST_AVIF = 1 << 22; // pixels: beyond them its encoder takes too long to wait for
 
 /**
- * Return the largest files of each codec that are not above a size.
+ * Yield the largest files of each codec that are not above a size.
  *
- * A codec whose smallest file is above it gives that one. One that the browser only reads is left
- * out: its canvas gives a PNG file instead. One that holds no alpha gets the picture on white.
+ * A codec whose smallest file is above it gives that one. One that is not there is left out: a
+ * canvas gives a PNG file instead. One that holds no alpha gets the picture on white.
  *
  * @param {ImageData} image
  * @param {number} sizeBytes
  * @param {AbortSignal} signal
- * @returns {Promise<{label: string, blob: Blob, quality: number}[]>}
+ * @param {() => Promise<{blob: Blob, quality: number}>} avif
+ * @returns {AsyncGenerator<{label: string, blob: Blob, quality: number}>}
  */
-export async function rivalsOf(image, sizeBytes, signal) {
-  const found = [];
-  for (const { label, type, alpha } of RIVALS) {
-    const canvas = new OffscreenCanvas(image.width, image.height);
-    canvas.getContext("2d").putImageData(alpha ? image : onWhite(image), 0, 0);
-    const encode = async (quality) => {
-      signal.throwIfAborted();
-      return canvas.convertToBlob({ type, quality: quality / 100 });
-    };
-    let [blob, quality] = [await encode(1), 1];
-    if (blob.type !== type) continue;
-    for (let above = 101; above - quality > 1; ) {
-      const middle = Math.floor((quality + above) / 2);
-      const tried = await encode(middle);
-      if (tried.size <= sizeBytes) [blob, quality] = [tried, middle];
-      else above = middle;
-    }
-    found.push({ label, blob, quality });
+export async function* rivalsOf(image, sizeBytes, signal, avif) {
+  for (const { label, type, alpha } of CANVAS) {
+    const found = await byCanvas(alpha ? image : onWhite(image), type, sizeBytes, signal);
+    if (found) yield { label, ...found };
   }
-  return found;
+  if (image.width * image.height > MOST_AVIF) return;
+  try {
+    yield { label: "AVIF", ...(await avif()) };
+  } catch (error) {
+    signal.throwIfAborted();
+    console.info(`npeg: no AVIF: ${error.message}`);
+  }
+}
+
+async function byCanvas(image, type, sizeBytes, signal) {
+  const canvas = new OffscreenCanvas(image.width, image.height);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  const encode = async (quality) => {
+    signal.throwIfAborted();
+    return canvas.convertToBlob({ type, quality: quality / 100 });
+  };
+  if ((await encode(1)).type !== type) return null;
+  const { file, quality } = await largest(encode, (blob) => blob.size, sizeBytes);
+  return { blob: file, quality };
 }
 
 /**
  * Return the pixels of a picture's file as the browser shows them, in sRGB.
  * @param {Blob} file
  * @returns {Promise<ImageData>}
+ * @throws {Error} the browser knows no such files, or the picture is too large for its canvas
  */
 export async function pixelsOf(file) {
-  const bitmap = await createImageBitmap(file);
+  const bitmap = await createImageBitmap(file).catch(() => {
+    throw new Error("this browser cannot open it");
+  });
   const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext("2d");
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  return context.getImageData(0, 0, width, height);
+  try {
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    if (!holds(context, width, height)) throw new RangeError("the canvas stays empty");
+    context.drawImage(bitmap, 0, 0);
+    return context.getImageData(0, 0, width, height);
+  } catch {
+    throw new Error(`${width} × ${height} pixels are more than this browser's canvas holds`);
+  } finally {
+    bitmap.close();
+  }
 }
 
-/** Tell whether any pixel of an image is not opaque. */
-export function isTransparent({ data }) {
-  for (let i = 3; i < data.length; i += 4) {
-    if (data[i] < 255) return true;
-  }
-  return false;
+/** Tell whether a canvas has its last pixel: one that is too large may stay empty without a word. */
+function holds(context, width, height) {
+  context.fillRect(width - 1, height - 1, 1, 1);
+  const [, , , alpha] = context.getImageData(width - 1, height - 1, 1, 1).data;
+  context.clearRect(width - 1, height - 1, 1, 1);
+  return alpha === 255;
 }
 
-/** Return an image in front of white. */
-function onWhite(image) {
-  if (!isTransparent(image)) return image;
-  const data = image.data.slice();
-  for (let i = 0; i < data.length; i += 4) {
-    const share = data[i + 3] / 255;
-    for (let c = i; c < i + 3; c++) data[c] = data[c] * share + WHITE * (1 - share);
-    data[i + 3] = 255;
-  }
-  return new ImageData(data, image.width, image.height);
-}
 
-/** Return the RGB PSNR of two images of one size in front of white, in dB; of equal ones Infinity. */
-export function psnrDb(first, second) {
-  const [a, b] = [onWhite(first), onWhite(second)];
-  let sum = 0;
-  for (let i = 0; i < a.data.length; i += 4) {
-    for (let c = i; c < i + 3; c++) sum += (a.data[c] - b.data[c]) ** 2;
-  }
-  return 10 * Math.log10((255 ** 2 * 3 * a.width * a.height) / sum);
-}

@@ -8,7 +8,10 @@ from this server's own page; answers may not be embedded elsewhere.
     GET  /server.json             that there is this server, and the names of its pictures
     GET  /pictures/NUMBER         one of those
     POST /decode                  a .npeg file to a PNG file
+    GET  /reports/NUMBER          a page that stands alone, such as a comparison
     POST /encode?quality&tune&effort   a picture's file to a .npeg file
+    POST /bits                    a .npeg file to the bits of its blocks, float32
+    POST /avif?size               a picture's file to the largest AVIF file of at most so many bytes
 """
 
 from __future__ import annotations
@@ -16,17 +19,17 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from .. import __version__, decode, encode, image_files, metadata
+from .. import __version__
 from ..errors import InputError, NpegError
 from . import has_runtime, site
+from .work import WORK
 
 LOOPBACK = "127.0.0.1"
 MOST_BYTES = 1 << 28  # of what is posted: 64 Mpx as a PNG file that does not compress
@@ -39,6 +42,7 @@ TYPES = {
     ".wasm": "application/wasm",
     ".npeg": "image/npeg",
     ".png": "image/png",
+    ".avif": "image/avif",
 }
 HEADERS = {
     # what threads in WebAssembly need: a page that shares its memory with no other site
@@ -54,14 +58,23 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
+REPORT_HEADERS = {  # all of it is in one file, and it may load nothing else
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+        "img-src data: blob:; frame-ancestors 'none'"
+    ),
+}
+
 
 class Server(ThreadingHTTPServer):
     """A server of the site and of some pictures, on a free port or on the one that is asked for."""
 
     daemon_threads = True
 
-    def __init__(self, pictures: Sequence[Path], port: int = 0) -> None:
-        self.pictures = list(pictures)
+    def __init__(
+        self, pictures: Sequence[Path], port: int = 0, reports: Sequence[Path] = ()
+    ) -> None:
+        self.pictures, self.reports = list(pictures), list(reports)
         self.site = site()
         self.busy = threading.Lock()  # networks take all cores: one picture at a time
         try:
@@ -102,6 +115,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/server.json":
             names = [picture.name for picture in self.server.pictures]
             told = {"version": __version__, "runtime": has_runtime(), "pictures": names}
+            told["reports"] = [report.stem for report in self.server.reports]
             self._send(json.dumps(told).encode(), ".json")
             return
         file = self._file(path)
@@ -121,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self._is_ours():
             return
         address = urlsplit(self.path)
-        work = {"/decode": _decode, "/encode": _encode}.get(address.path)
+        work = WORK.get(address.path)
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > MOST_BYTES:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MOST_BYTES} bytes")
@@ -132,11 +146,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             with self.server.busy:
-                found, suffix = work(data, dict(parse_qsl(address.query)))
+                found, suffix, told = work(data, dict(parse_qsl(address.query)))
         except NpegError as error:
             self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
             return
-        self._send(found, suffix)
+        self._send(found, suffix, headers=told)
 
     def _is_ours(self) -> bool:
         """Tell whether a request names this server and comes from its page; answer it otherwise."""
@@ -152,17 +166,28 @@ class Handler(BaseHTTPRequestHandler):
 
     def _file(self, path: str) -> Path | None:
         """Return the file that a path stands for: from the list of the site, never from a disk."""
-        if path.startswith("/pictures/"):
-            number = path.removeprefix("/pictures/")
-            known = number.isascii() and number.isdigit() and len(number) < 9
-            pictures = self.server.pictures
-            return pictures[int(number)] if known and int(number) < len(pictures) else None
+        for start, files in self._numbered().items():
+            if path.startswith(start):
+                number = path.removeprefix(start)
+                known = number.isascii() and number.isdigit() and len(number) < 9
+                return files[int(number)] if known and int(number) < len(files) else None
         return self.server.site.get(path.removeprefix("/") or "index.html")
 
-    def _send(self, data: bytes, suffix: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+    def _numbered(self) -> dict[str, list[Path]]:
+        return {"/pictures/": self.server.pictures, "/reports/": self.server.reports}
+
+    def _send(
+        self,
+        data: bytes,
+        suffix: str,
+        status: HTTPStatus = HTTPStatus.OK,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", TYPES.get(suffix, "application/octet-stream"))
         self.send_header("Content-Length", str(len(data)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
@@ -173,37 +198,29 @@ class Handler(BaseHTTPRequestHandler):
 
     def end_headers(self) -> None:
         """Send what each answer says, too."""
-        for name, value in HEADERS.items():
+        alone = urlsplit(getattr(self, "path", "")).path.startswith("/reports/")
+        for name, value in (HEADERS | (REPORT_HEADERS if alone else {})).items():
             self.send_header(name, value)
         super().end_headers()
 
 
-def _decode(data: bytes, _: dict[str, str]) -> tuple[bytes, str]:
-    pixels = decode(data)
-    return image_files.image_file(pixels, "PNG", metadata(data)), ".png"
-
-
-def _encode(data: bytes, options: dict[str, str]) -> tuple[bytes, str]:
-    try:
-        quality = float(options.get("quality", "75"))
-        effort = int(options.get("effort", "1"))
-    except ValueError:
-        raise InputError(f"found {options}, expected numbers") from None
-    tune = options.get("tune", "visual")
-    return encode(BytesIO(data), quality, tune=tune, effort=effort), ".npeg"
-
-
-def run(pictures: Sequence[Path], port: int, ready: Callable[[str], object]) -> None:
+def run(
+    pictures: Sequence[Path],
+    port: int,
+    ready: Callable[[str], object],
+    reports: Sequence[Path] = (),
+) -> None:
     """Serve until the process is interrupted.
 
     Args:
         pictures: that the page shows.
         port: to listen on, 0 for a free one.
         ready: called with the page's address once it answers.
+        reports: pages that stand alone, which the page links.
 
     Raises:
         InputError: the port cannot be used.
     """
-    with Server(pictures, port) as server:
+    with Server(pictures, port, reports) as server:
         ready(server.url)
         server.serve_forever(poll_interval=0.2)

@@ -5,7 +5,8 @@
  * {id, result} or {id, error: {name, message}}.
  */
 
-import { decodePixels, encodePixels } from "./codec/codec.js";
+import { bitsOf } from "./codec/bits.js";
+import { decodeArrived, decodePixels, encodePixels } from "./codec/codec.js";
 import * as metadata from "./codec/metadata_sections.js";
 import { Models } from "./codec/networks.js";
 import { encodePng } from "./codec/png.js";
@@ -27,6 +28,15 @@ const TASKS = {
     const found = await metadata.read(data);
     const pixels = await decodePixels(await opened(), data, step);
     return encodePng(pixels, found);
+  },
+  async arrivedToPng({ data, before }, step) {
+    const found = await decodeArrived(await opened(), data, step, before);
+    if (!found) return null;
+    const { pixels, sections } = found;
+    return { data: await encodePng(pixels, await metadata.readArrived(data)), sections };
+  },
+  async bits({ data }, step) {
+    return bitsOf(await opened(), data, step);
   },
   async encode({ data, width, height, quality, tune, effort }, step) {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
@@ -72,7 +82,7 @@ async function work(message) {
   try {
     await step(0);
     const result = await TASKS[message.task](message, step);
-    self.postMessage({ id, result }, [(result.data ?? result).buffer]);
+    self.postMessage({ id, result }, result ? [(result.data ?? result).buffer] : []);
   } catch ({ name, message: text }) {
     self.postMessage({ id, error: { name, message: text } });
   }

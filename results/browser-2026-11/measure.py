@@ -5,7 +5,8 @@
 Needs `make runtime`, Chromium and its driver, and Linux. Rounds alternate between the contestants
 after a first run that opens the networks. Beside the time on the clock there is that of the
 processor, which other programs on the machine hardly change: divided by the threads, it is what
-an idle machine would take at best.
+an idle machine would take at best. The last column is the shortest time as a multiple of Python's
+with as many threads, in the same rounds.
 """
 
 import os
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from selenium import webdriver
 from skimage import data
 
@@ -81,8 +83,8 @@ def open_page(folder: Path, threads: bool) -> webdriver.Chrome:
     return browser
 
 
-def cpu_seconds(browser: webdriver.Chrome) -> float:
-    """Return the processor's time of a browser's processes so far."""
+def processes(browser: webdriver.Chrome) -> dict[int, int]:
+    """Return a browser's processes, each with its ticks of the processor so far."""
     parents, ticks = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -94,7 +96,12 @@ def cpu_seconds(browser: webdriver.Chrome) -> float:
     mine = {browser.service.process.pid}
     while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
         mine |= more
-    return sum(ticks.get(pid, 0) for pid in mine) / os.sysconf("SC_CLK_TCK")
+    return {pid: ticks[pid] for pid in mine if pid in ticks}
+
+
+def cpu_seconds(browser: webdriver.Chrome) -> float:
+    """Return the processor's time of a browser's processes so far."""
+    return sum(processes(browser).values()) / os.sysconf("SC_CLK_TCK")
 
 
 def seconds_in(browser: webdriver.Chrome, task: str) -> tuple[float, float]:
@@ -119,9 +126,17 @@ def seconds_in_python(
     return time.perf_counter() - start, time.process_time() - before
 
 
+def photographs() -> np.ndarray:
+    """Return four photographs beside each other, 1024x1024 pixels."""
+    four = (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())
+    squares = [Image.fromarray(one).resize((512, 512), Image.Resampling.LANCZOS) for one in four]
+    a, b, c, d = (np.asarray(one) for one in squares)
+    return np.ascontiguousarray(np.block([[[a], [b]], [[c], [d]]]))
+
+
 def main() -> None:
     """Measure, print and write the rows."""
-    pixels = np.tile(data.astronaut(), (2, 2, 1))
+    pixels = photographs()
     file = npeg.encode(pixels, 75)
     cores = str(len(os.sched_getaffinity(0)))
     with TemporaryDirectory() as name:
@@ -136,15 +151,18 @@ def main() -> None:
             "Python, 1 thread": partial(seconds_in_python, "1", pixels=pixels, file=file),
             f"Python, {cores} threads": partial(seconds_in_python, cores, pixels=pixels, file=file),
         }
-        rows = ["task\twho\tfirst_s\tshortest_s\tcpu_s\trounds"]
+        rows = ["task\twho\tfirst_s\tshortest_s\tcpu_s\trounds\tto_python"]
         for task in TASKS:
             times: dict[str, list[tuple[float, float]]] = {who: [] for who in contestants}
             for _ in range(ROUNDS + 1):
                 for who, measure in contestants.items():
                     times[who].append(measure(task=task))
+            shortest = {who: min(one for one, _ in found[1:]) for who, found in times.items()}
             for who, ((first, _), *others) in times.items():
                 found = (first, *map(min, zip(*others, strict=True)))
+                ratio = shortest[who] / shortest[f"Python,{who.partition(',')[2]}"]
                 cells = [task, who, *(f"{value:.2f}" for value in found), str(ROUNDS)]
+                cells.append(f"{ratio:.1f}")
                 rows.append("\t".join(cells))
                 print(rows[-1], flush=True)
         OUT.write_text("\n".join(rows) + "\n")

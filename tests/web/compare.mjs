@@ -2,7 +2,8 @@
  * Decode and encode what a folder of cases holds, for tests/test_web_codec.py.
  *
  * node compare.mjs FOLDER: each NAME.npeg gives NAME.json (digest of its symbols, shape, metadata,
- * or an error), NAME.decoded (its pixels) and NAME.png; each NAME.rgb, HxWxC in its name, gives NAME.encoded.
+ * or an error), NAME.decoded (its pixels) and NAME.png; each NAME.rgb, HxWxC-TUNE-EFFORT-QUALITY
+ * in its name, gives NAME.encoded.
  */
 
 import { createHash } from "node:crypto";
@@ -66,8 +67,8 @@ for (const name of await readdir(folder)) {
   if (extension === "npeg") await out(`${stem}.json`, JSON.stringify(await describe(data, stem)));
   if (extension === "rgb") {
     const shape = stem.split("-")[0].split("x").map(Number);
-    const [, tune, effort] = stem.split("-");
+    const [, tune, effort, quality] = stem.split("-");
     const options = { tune, effort: Number(effort) };
-    await out(`${stem}.encoded`, await encodePixels(models, { data, shape }, 60, options));
+    await out(`${stem}.encoded`, await encodePixels(models, { data, shape }, Number(quality) || 60, options));
   }
 }

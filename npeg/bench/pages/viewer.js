@@ -6,7 +6,8 @@ class Viewer {
   static CHECKS = 16; // pixels of the screen, of a page's checkerboard behind transparent pictures
 
   // root: an empty element. size: [width, height] in pixels.
-  // views: {label, detail, source}, source being the URL of a picture. left, right: their indexes.
+  // views: {label, detail, source}, source being the URL of a picture; perhaps an overlay,
+  // {source, width, height}, a map to be laid over so many pixels. left, right: their indexes.
   constructor(root, size, views, left, right) {
     [this.width, this.height] = size;
     this.views = views;
@@ -36,8 +37,8 @@ class Viewer {
         <label>Right <select class="choose-right"></select></label>
       </div>
       <div class="stage" tabindex="0" role="group" aria-label="The two pictures; arrow keys move them">
-        <div class="layer right"><img alt=""><span class="tag"></span></div>
-        <div class="layer left"><img alt=""><span class="tag"></span></div>
+        <div class="layer right"><img alt=""><img class="overlay" alt="" hidden><span class="tag"></span></div>
+        <div class="layer left"><img alt=""><img class="overlay" alt="" hidden><span class="tag"></span></div>
         <div class="divider" tabindex="0" role="slider" aria-label="Divider"
           aria-valuemin="0" aria-valuemax="100"></div>
       </div>
@@ -118,9 +119,17 @@ class Viewer {
     for (const side of ["left", "right"]) {
       const other = side === "left" ? "right" : "left";
       const view = this.views[this.chosen[this.swapped ? other : side]];
-      const [image, tag] = this.layers[side].children;
+      const [image, overlay, tag] = this.layers[side].children;
       if (image.src !== view.source) image.src = view.source;
       image.alt = view.label;
+      overlay.hidden = !view.overlay;
+      if (view.overlay) {
+        overlay.src = view.overlay.source;
+        overlay.style.width = `${view.overlay.width}px`;
+        overlay.style.height = `${view.overlay.height}px`;
+        const [right, bottom] = [view.overlay.width - this.width, view.overlay.height - this.height];
+        overlay.style.clipPath = `inset(0 ${right}px ${bottom}px 0)`;
+      }
       tag.replaceChildren(view.label, document.createElement("span"));
       tag.lastChild.textContent = view.detail ? ` · ${view.detail}` : "";
     }
@@ -153,8 +162,9 @@ class Viewer {
     const x = width / 2 - this.center.x * this.scale;
     const y = height / 2 - this.center.y * this.scale;
     for (const layer of Object.values(this.layers)) {
-      const image = layer.firstElementChild;
+      const [image, overlay] = layer.children;
       image.style.transform = `translate(${x}px, ${y}px) scale(${this.scale})`;
+      overlay.style.transform = image.style.transform;
       image.style.setProperty("--checks", `${Viewer.CHECKS / this.scale}px`);
       image.style.imageRendering = this.scale > 1 ? "pixelated" : "auto";
     }

@@ -11,7 +11,7 @@
 
 import { HEADER_SIZE, readArrived, readSections, write } from "./container.js";
 import * as decoder from "./decoder.js";
-import { encode, headerFor, stepsOf } from "./encoder.js";
+import { encode, headerFor, settled, stepsOf } from "./encoder.js";
 import { tuneOf } from "./encoder_rule.js";
 import { InputError } from "./errors.js";
 import { tilesOf } from "./tiles.js";
@@ -33,9 +33,9 @@ export async function encodePixels(models, pixels, quality, options, step = asyn
   if (effort !== 0 && effort !== 1) throw new InputError(`effort is ${effort}, expected 0 to 1`);
   const tune = tuneOf(name);
   const header = headerFor(pixels, quality, tune);
-  const model = await models.get(header.modelId);
-  const counted = countedSteps(step, stepsOf(header, effort));
-  return write(header, await encode(model, pixels, header, { tune, effort }, counted));
+  const counted = countedSteps(step, stepsOf(header, effort, tune));
+  const tiles = await encode(models, pixels, header, { tune, effort }, counted);
+  return write(settled(header, tiles), tiles);
 }
 
 /**
@@ -60,19 +60,20 @@ export async function decodePixels(models, data, step = async () => {}) {
  * @param {import("./networks.js").Models} models
  * @param {Uint8Array} data the bytes so far
  * @param {Step} step
+ * @param {number} before sections of the picture that is known already
  * @returns {Promise<?{pixels: Planes, whole: boolean, sections: number}>} as `decodePixels` returns
  *   them; whether the file is whole; how many sections of tiles have arrived: as long as that stays
- *   the same, so does the picture. Null while there is no picture
+ *   the same, so does the picture. Null while there is no other picture
  * @throws {FormatError} the bytes do not begin a valid file, or need what is not there
  * @throws {LimitError} larger than a decoder may allocate
  */
-export async function decodeArrived(models, data, step = async () => {}) {
+export async function decodeArrived(models, data, step = async () => {}, before = 0) {
   if (data.length < HEADER_SIZE) return null;
   const { header, tiles, whole } = readArrived(data);
-  if (!tiles.size) return null;
+  const sections = [...tiles.values()].reduce((sum, parts) => sum + Object.keys(parts).length, 0);
+  if (sections === before) return null;
   const partsOf = (i) => tiles.get(i) ?? {};
   const pixels = await decodeTiles(models, header, partsOf, decoder.readArrived, step);
-  const sections = [...tiles.values()].reduce((sum, parts) => sum + Object.keys(parts).length, 0);
   return { pixels, whole, sections };
 }
 

@@ -28,7 +28,7 @@ export const VERSION = 1;
 export const LEVELS = 201; // the quality byte: 0..200, in half steps of the user's 0..100
 export const TILE_UNIT = 64; // the hyper-latents' stride, in pixels
 export const MAX_TILE_UNITS = 32; // tiles of at most 2048x2048 pixels bound what a payload asks for
-export const MAX_PIXELS = 2 ** 26; // what one file can ask a decoder for: 64 Mpx
+export const MAX_PIXELS = 2 * 89_478_485; // what one file can ask for: as npeg/limits.py
 export const HEADER_SIZE = 20;
 
 const [LEAST_DEPTH, MOST_DEPTH] = [8, 16]; // bits a sample
@@ -48,11 +48,11 @@ const hex = (number, digits = 8) => number.toString(16).padStart(digits, "0");
 const ascii = (bytes) => String.fromCharCode(...bytes);
 const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-/** Throw LimitError unless the format can hold an image of this size. */
+/** Throw LimitError for an image of more pixels than it may have. */
 export function checkSize(width, height) {
   if (width * height > MAX_PIXELS) {
-    const most = `at most ${MAX_PIXELS / 2 ** 20} Mpx are supported so far`;
-    throw new LimitError(`image is ${width}x${height} pixels, ${most}`);
+    const most = `expected at most ${Math.round(MAX_PIXELS / 1e6)} million`;
+    throw new LimitError(`found ${width}x${height} pixels, ${most}`);
   }
 }
 
@@ -143,9 +143,10 @@ export function readSections(data) {
 
 /**
  * Return what has arrived of a file that may be cut: the payloads of each tile of which there are
- * any, by its number, and whether the file is whole.
+ * any, by its number, all sections, and whether the file is whole.
  * @param {Uint8Array} data at least the header
- * @returns {{header: Header, tiles: Map<number, Parts>, whole: boolean}}
+ * @returns {{header: Header, tiles: Map<number, Parts>, sections: import("./sections.js").Section[],
+ *   whole: boolean}}
  * @throws {FormatError} damaged, or a needed section is unknown
  */
 export function readArrived(data) {
@@ -162,7 +163,7 @@ export function readArrived(data) {
   tiles.forEach(checkParts);
   const whole = Boolean(sections.at(-1)?.last);
   if (whole) checkTiles(tiles, count, header.alpha);
-  return { header, tiles, whole };
+  return { header, tiles, sections, whole };
 }
 
 /** Return how many tiles cover an image. */

@@ -127,7 +127,7 @@ function paste(image, { data, shape: [height, width, channels] }, { top, left })
 }
 
 /** Return what the networks make of the latents of each tile, (H, W, C), C = 1 or 3. */
-async function fromNetworks(models, decoded, header, step) {
+export async function fromNetworks(models, decoded, header, step) {
   const { width, height } = header;
   const channels = planesOf(header);
   if (decoded.every(({ yHat }) => !yHat)) {
@@ -141,8 +141,8 @@ async function fromNetworks(models, decoded, header, step) {
   return channels === 3 ? rgb : meanOf(rgb);
 }
 
-/** Return how many channels are decoded: one where all are equal. */
-function planesOf({ neutral, channels }) {
+/** Return how many channels are coded: one where all are equal. */
+export function planesOf({ neutral, channels }) {
   return neutral ? 1 : channels;
 }
 

@@ -10,67 +10,128 @@
  *         tiles.analyse: pixels to latents
  *         latents.quantise, correct: to symbols
  *         latents.code: symbols to payloads
+ *         withResidual: what the networks leave, behind them or alone, where that pays
  *
- * It writes alpha as it is, and neither residuals nor exact tiles: at the highest qualities and of
- * few colours its files are less exact than Python's.
+ * It writes alpha as it is, and no exact tiles: of few colours its files are less exact than Python's.
  *
  * @typedef {import("./networks.js").Planes} Planes
  */
 
 import { checkSize, LEVELS, VERSION } from "./container.js";
-import { tripled } from "./decoder.js";
+import { fromNetworks, planesOf, tripled } from "./decoder.js";
 import { InputError } from "./errors.js";
 import * as latents from "./latents.js";
-import { ALPHA } from "./sections.js";
+import * as rule from "./residual_rule.js";
+import { ALPHA, HYPER, RESIDUAL, TILE } from "./sections.js";
 import { analyse, LATENT, padded, synthesise, tilesOf, usualSide } from "./tiles.js";
 import * as transparency from "./transparency.js";
 
 /**
  * Return the sections of the tiles of an image.
- * @param {import("./networks.js").Model} model
+ * @param {import("./networks.js").Models} models
  * @param {Planes} pixels
  * @param {import("./container.js").Header} header
  * @param {{tune: import("./encoder_rule.js").Tune, effort: 0 | 1}} options
  * @param {() => Promise<void>} step called after each part of the work, `stepsOf` times
  * @returns {Promise<import("./sections.js").Parts[]>}
  */
-export async function encode(model, pixels, header, { tune, effort }, step) {
+export async function encode(models, pixels, header, { tune, effort }, step) {
+  const [model, level] = [await models.get(header.modelId), header.networksLevel];
   const { colours, alpha } = transparency.split(pixels);
   const filled = header.alpha ? transparency.fill(colours, alpha) : colours;
   const rgb = header.channels === 1 ? tripled(filled) : filled;
   const tiles = tilesOf(header);
   const found = [];
   for (const tile of tiles) {
-    const [y, z] = await analyse(model, rgb, tile, header.level);
-    found.push(await latents.quantise(model, y, z, header.level, tune));
+    const [y, z] = await analyse(model, rgb, tile, level);
+    found.push(await latents.quantise(model, y, z, level, tune));
     await step();
   }
   if (effort) await correctAll(model, rgb, found, header, tune, step);
-  return tiles.map((tile, i) => {
-    const parts = latents.code(model, found[i], header.level);
-    return header.alpha ? { [ALPHA]: transparency.encode(cut(alpha, tile)), ...parts } : parts;
-  });
+  const coded = found.map((tile) => latents.code(model, tile, level));
+  const planes = planesOf(header) === 1 ? firstChannel(filled) : filled;
+  await addResiduals(models, planes, { found, coded }, header, tune, step);
+  if (!header.alpha) return coded;
+  return coded.map((parts, i) => ({ [ALPHA]: transparency.encode(cut(alpha, tiles[i])), ...parts }));
 }
 
-/** Return how often `encode` calls its step, at most. */
-export function stepsOf(header, effort) {
-  return (effort ? 4 : 1) * tilesOf(header).length;
+/** Return the header of a file with these tiles: without networks they have no level. */
+export function settled(header, tiles) {
+  const isAlone = tiles.every((parts) => !(HYPER in parts) && !parts[TILE]?.length);
+  return isAlone ? { ...header, networksLevel: header.level } : header;
 }
 
-/** Return a tile of (H, W, 1). */
-function cut({ data, shape }, { top, bottom, left, right }) {
-  const [height, width] = [bottom - top, right - left];
-  const found = new Uint8Array(height * width);
-  for (let row = 0; row < height; row++) {
-    const start = (top + row) * shape[1] + left;
-    found.set(data.subarray(start, start + width), row * width);
+/** Put beside each coded tile what the networks leave, or in its place a residual alone. */
+async function addResiduals(models, planes, { found, coded }, header, tune, step) {
+  const code = rule.stepCode(tune.schedule, header.level);
+  const isTried = header.level >= tune.schedule.first;
+  const wanted = tilesOf(header).map((tile) => cut(planes, tile));
+  if (!isTried && !wanted.some(rule.hasEdges)) return;
+  const decoded = await fromNetworks(models, found, header, step);
+  const tables = await models.residualTables();
+  for (const [i, tile] of tilesOf(header).entries()) {
+    if (isTried || rule.hasEdges(wanted[i])) {
+      const known = cut(decoded, tile);
+      coded[i] = withResidual(coded[i], wanted[i], known, { code, tables, isTried });
+    }
+    await step();
   }
+}
+
+/**
+ * Return the cheapest of a tile as it is, with a residual, or that alone.
+ * @param {import("./container.js").Parts} parts as the networks code it
+ * @param {Planes} wanted its pixels, (h, w, C)
+ * @param {Planes} known what the networks make of it
+ */
+function withResidual(parts, wanted, known, { code, tables, isTried }) {
+  const bits = 8 * Object.values(parts).reduce((sum, payload) => sum + payload.length, 0);
+  const isBehind = isTried || rule.isOdd(wanted, known, code);
+  const isAlone =
+    (isBehind && rule.hasEdges(wanted)) || rule.seemsAlone(wanted, known, code, bits);
+  const without = bits + rule.costWithout(wanted, known, code);
+  let [best, least] = [parts, (isTried ? 1 : rule.PAYS) * without];
+  const consider = (payload, cost, before) => {
+    if (payload && cost < least) [best, least] = [{ ...before, [RESIDUAL]: payload }, cost];
+  };
+  if (isBehind || isAlone) {
+    const { payload, cost } = rule.choose(wanted, known, code, tables);
+    consider(payload, bits + cost, parts);
+  }
+  if (isAlone) {
+    const { payload, cost } = rule.choose(wanted, null, code, tables);
+    consider(payload, cost, { [TILE]: new Uint8Array() });
+  }
+  return best;
+}
+
+/** Return how often `encode` calls its step, about. */
+export function stepsOf(header, effort, tune) {
+  const residuals = header.level >= tune.schedule.first ? 2 : 0;
+  return ((effort ? 4 : 1) + residuals) * tilesOf(header).length;
+}
+
+/** Return a tile of (H, W, C). */
+function cut({ data, shape: [, width, channels] }, { top, bottom, left, right }) {
+  const line = channels * (right - left);
+  const found = new Uint8Array((bottom - top) * line);
+  for (let row = top; row < bottom; row++) {
+    const start = channels * (row * width + left);
+    found.set(data.subarray(start, start + line), (row - top) * line);
+  }
+  return { data: found, shape: [bottom - top, right - left, channels] };
+}
+
+/** Return the first channel of (H, W, C), (H, W, 1). */
+function firstChannel({ data, shape: [height, width, channels] }) {
+  if (channels === 1) return { data, shape: [height, width, 1] };
+  const found = Uint8Array.from({ length: height * width }, (_, i) => data[channels * i]);
   return { data: found, shape: [height, width, 1] };
 }
 
 /** Choose the symbols of all tiles anew, in place, by what the decoder makes of the first ones. */
 async function correctAll(model, rgb, found, header, tune, step) {
-  const { level } = header;
+  const level = header.networksLevel;
   const decoded = await synthesise(model, found.map((tile) => tile.yHat), header, step);
   for (const [i, tile] of tilesOf(header).entries()) {
     const pixels = padded(rgb, tile, LATENT);
@@ -113,7 +174,7 @@ export function headerFor(pixels, quality, tune) {
     version: VERSION,
     modelId: tune.modelId,
     level,
-    networksLevel: level,
+    networksLevel: rule.networksLevel(tune.schedule, level),
     width,
     height,
     channels: channels < 3 ? 1 : 3,

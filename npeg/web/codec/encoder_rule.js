@@ -3,6 +3,10 @@
  *
  * A first pass rounds with a dead zone; a second one, after the first has been decoded, takes for
  * each latent the symbol that costs least in bits and distortion (RDOQ). As npeg/encoder_rule.py.
+ *
+ * @typedef {{levels: number[], networks: number[], codes: number[], first: number}} Schedule which
+ *   level of the networks and which step of the residual belong to each level of the file, with
+ *   others between; from `first` on a residual is tried of every image
  */
 
 import { MAX_MAGNITUDE, TOKEN_OF_MAGNITUDE } from "./entropy.js";
@@ -21,6 +25,12 @@ export const TUNES = {
     masking: 0.25,
     weight: 1.5,
     bySymbol: true,
+    schedule: {
+      levels: [0, 150, 168, 182, 200],
+      networks: [0, 150, 168, 182, 200],
+      codes: [70, 40, 37, 26, 14],
+      first: 168,
+    },
   },
   psnr: {
     modelId: 7,
@@ -29,6 +39,7 @@ export const TUNES = {
     masking: 0,
     weight: 1,
     bySymbol: false,
+    schedule: { levels: [0, 160, 182, 200], networks: [0, 160, 200, 200], codes: [66, 35, 26, 14], first: 160 },
   },
 };
 

@@ -196,12 +196,13 @@ class Bits {
  * Code groups of symbols so that `Decoder` returns them in the same order.
  * @param {{symbols: Int32Array, indexes: Uint8Array}[]} groups one or more; |symbol| < 2^15
  * @param {Tables} tables
+ * @param {number} fewest lanes
  * @returns {Uint8Array} the payload
  */
-export function encode(groups, tables) {
+export function encode(groups, tables, fewest = 1) {
   const coded = groups.map((group) => tokenize(group, tables));
   const last = coded.at(-1).raw;
-  const lanes = chooseLanes(coded, tables);
+  const lanes = chooseLanes(coded, tables, fewest);
   const states = new Uint32Array(lanes).fill(LOWEST_STATE);
   for (let i = 0; i < WORD_BITS * lanes && i < last.length; i++) {
     states[i >> 4] += last[i] << (15 - (i & 15));
@@ -263,10 +264,9 @@ function tokenize({ symbols, indexes }, tables) {
  * many as have STEPS symbols or more each, for no more than 0.26 % and ten bytes; but no fewer
  * than the decoder demands.
  */
-function chooseLanes(coded, tables) {
+function chooseLanes(coded, tables, fewest) {
   let symbols = 0;
   let bits = 0;
-  let fewest = 1;
   for (const { rows, raw } of coded) {
     symbols += rows.length;
     fewest = Math.max(fewest, rows.length / MAX_STEPS);

@@ -94,7 +94,8 @@ export function code(model, { zHat, indexes, symbols }, level) {
  * @param {Parts} parts
  * @param {number[]} shape [h, w]
  * @param {number} level
- * @returns {Promise<{zHat: Planes, symbols: Planes}>} (Z, h/4, w/4) and (M, h, w)
+ * @returns {Promise<{zHat: Planes, symbols: Planes, indexes: Planes}>} (Z, h/4, w/4), (M, h, w) and
+ *   the table of each symbol
  * @throws {FormatError} the payloads do not hold these symbols
  */
 export async function read(model, parts, shape, level) {
@@ -111,7 +112,7 @@ export async function read(model, parts, shape, level) {
     const coded = decoder.decode(Uint8Array.from(places, (i) => indexes.data[i]), true);
     places.forEach((place, i) => (symbols[place] = coded[i]));
   }
-  return { zHat, symbols: { data: symbols, shape: indexes.shape } };
+  return { zHat, symbols: { data: symbols, shape: indexes.shape }, indexes };
 }
 
 /**
@@ -194,7 +195,7 @@ function codedPlaces(model, { data, shape: [latents, h, w] }, isOf) {
 }
 
 /** Return the table index of every hyper-latent, flat: one a channel. */
-function indexZ(model, [channels, h, w], level) {
+export function indexZ(model, [channels, h, w], level) {
   const indexes = new Uint8Array(channels * h * w);
   model.indexZ(level).forEach((index, c) => indexes.fill(index, c * h * w, (c + 1) * h * w));
   return indexes;

@@ -6,7 +6,7 @@
  * @typedef {{keyword: string, text: string, language: string, translated: string}} Text
  */
 
-import { readSections } from "./container.js";
+import { readArrived as readArrivedSections, readSections } from "./container.js";
 import { FormatError } from "./errors.js";
 import { MAX_METADATA } from "./sections.js";
 import { inflate } from "./streams.js";
@@ -32,8 +32,17 @@ const UNPACK = { dpi: unpackDpi, text: unpackTexts };
  * @throws {FormatError} truncated or damaged, or a metadata section has illegal contents
  */
 export async function read(data) {
+  return unpackedFrom(readSections(data).sections);
+}
+
+/** Return the metadata that has arrived of a file. */
+export async function readArrived(data) {
+  return unpackedFrom(readArrivedSections(data).sections);
+}
+
+async function unpackedFrom(sections) {
   const metadata = {};
-  for (const { type, payload } of readSections(data).sections) {
+  for (const { type, payload } of sections) {
     if (!(type in FIELDS)) continue;
     const [field, name] = FIELDS[type];
     const plain = await unpacked(payload, name);

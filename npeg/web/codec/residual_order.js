@@ -4,11 +4,14 @@
  * Enters: symbols as they are decoded. Leaves: the table of each next group. Integers only. Which
  * table a coefficient has follows from magnitudes before it: in its block, in the blocks around, in
  * the planes before; and from how large those in the same context have been.
+ *
+ * @typedef {{plane: number, bands: number[][], blocks: Int32Array}} Place of a group: its bands
+ *   [u, v], and of each of them these blocks
  */
 
 export const SIDE = 8; // of a block
 export const DIAGONALS = 2 * SIDE - 1; // of the bands (u, v) of a block: u + v = 0..14
-const TABLES = 76; // by the mean of their magnitudes, four an octave
+export const TABLES = 76; // by the mean of their magnitudes, four an octave
 const CLASSES = 4; // of contexts: which of the bands before are 0
 const BINS = 80; // of contexts
 const UNIT = 1024; // of means of magnitudes
@@ -68,7 +71,8 @@ export class Order {
   /**
    * Visit all groups.
    * @param {Int32Array[]} shifts of each plane (15,), by how many tables those of a diagonal differ
-   * @param {(tables: Uint8Array) => Int32Array} visit returns the symbols of a group of tables
+   * @param {(tables: Uint8Array, place: Place) => Int32Array} visit returns the symbols of a group
+   *   of tables
    * @returns {Int32Array[][]} all symbols: of each plane 64 bands of h * w blocks
    */
   run(shifts, visit) {
@@ -101,7 +105,7 @@ export class Order {
           bins[at++] = binOf(Math.min(context, 65535)) + BINS * this.classOf(plane, u, v, block);
         }
       }
-      const symbols = visit(Uint8Array.from(bins, (bin) => tables[bin]));
+      const symbols = visit(Uint8Array.from(bins, (bin) => tables[bin]), { plane, bands, blocks });
       at = 0;
       for (const [u, v] of bands) {
         for (const block of blocks) this.symbols[plane][u * SIDE + v][block] = symbols[at++];
