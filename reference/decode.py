@@ -37,7 +37,8 @@ def main() -> int:
 def read(data: bytes, models: Path, most_pixels: int) -> Picture:
     """Return the picture of a file's bytes, its sections read and its pixels not yet made."""
     head = header.read(data, most_pixels)
-    return Picture(head, sections.read(data, head), models)
+    name, _ = sections.own_model(data, head)
+    return Picture(head, sections.read(data, head), models, name)
 
 
 def digest(picture: Picture) -> str:

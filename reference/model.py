@@ -1,6 +1,7 @@
 """A model: the networks and integers of a folder of weights (SPEC.md, sections 7 and 9)."""
 
 from functools import cache, cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,18 @@ import numpy as np
 from entropy import Tables
 from graph import Network
 from header import MODELS
-from refused import need
+from refused import Refused, need
 
 Array = np.ndarray
+NETWORKS = ("context", "mean_head", "scale_head", "synthesis")
+FILES = ("context.onnx", "entropy.npz", *(f"{name}.onnx" for name in NETWORKS[1:]))
 
 
 class Model:
-    """The networks of a model id; each is read when it is first needed."""
+    """The networks of a folder; each is read when it is first needed."""
 
-    def __init__(self, folder: Path, number: int) -> None:
-        need(number in MODELS, f"model {number} is unknown")
-        self.folder = folder / MODELS[number]
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         with np.load(self.folder / "entropy.npz") as file:
             self.integers = dict(file)
         self.tables = Tables(self.integers["tables"])
@@ -86,6 +88,19 @@ class Model:
 
 
 @cache
-def load(folder: Path, number: int) -> Model:
-    """Return the model of an id, from the folder of all models."""
-    return Model(folder, number)
+def load(models: Path, number: int, name: bytes) -> Model:
+    """Return the model of an id, or where that is 0 of a name, from the folder of all models."""
+    if number:
+        need(number in MODELS, f"model {number} is unknown")
+        return Model(models / MODELS[number])
+    for folder in sorted(models.iterdir()):
+        if all((folder / file).exists() for file in FILES) and name_of(folder) == name:
+            return Model(folder)
+    raise Refused(f"model {name.hex()} is unknown")
+
+
+def name_of(folder: Path) -> bytes:
+    """Return the name of a model by the hashes of its files."""
+    hashes = [(sha256((folder / file).read_bytes()).hexdigest(), file) for file in FILES]
+    lines = "".join(f"{found}  {file}\n" for found, file in hashes)
+    return sha256(lines.encode()).digest()[:8]

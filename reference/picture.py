@@ -39,10 +39,10 @@ class Tile:
 class Picture:
     """A file's tiles, read; networks are loaded when a tile needs them."""
 
-    def __init__(self, header: Header, tiles: list[Parts], models: Path) -> None:
+    def __init__(self, header: Header, tiles: list[Parts], models: Path, name: bytes) -> None:
         self.header, self.models = header, models
         needed = any(parts.get("T") or "H" in parts for parts in tiles)
-        self.model = load(models, header.model) if needed else None
+        self.model = load(models, header.model, name) if needed else None
         pairs = zip(tiles, header.boxes, strict=True)
         self.tiles = [self.read(parts, *sides(box)) for parts, box in pairs]
 

@@ -26,7 +26,8 @@ def read(data: bytes, header: Header) -> list[Parts]:
     """Return the parts of each tile; refuse a file whose sections are not as they must be."""
     tiles: list[Parts] = [{} for _ in range(count(header))]
     metadata: dict[str, int] = {}
-    at, last = SIZE, False
+    _, at = own_model(data, header)
+    last = False
     while not last:
         section, at = section_at(data, at, len(tiles) > 1)
         last = section.last
@@ -38,6 +39,16 @@ def read(data: bytes, header: Header) -> list[Parts]:
     for parts in tiles:
         check(parts, header.alpha)
     return tiles
+
+
+def own_model(data: bytes, header: Header) -> tuple[bytes, int]:
+    """Return the name of a model without an id, if the header says so, and the byte behind it."""
+    if header.model != 0:
+        return b"", SIZE
+    section, end = section_at(data, SIZE, False)
+    need(section.kind == "N" and not section.last, "the name of the model is missing")
+    need(len(section.payload) == 8, "the name of a model has 8 bytes")
+    return section.payload, end
 
 
 def count(header: Header) -> int:

@@ -141,8 +141,18 @@ def sound_sections(plain: bytes, residual: bytes) -> Iterator[tuple[str, bytes, 
     for kind, name in (("q", "unknown-metadata"), ("x", "metadata")):
         found = [(kind, 0, b"\0<x:xmpmeta/>"), *sections_of(plain)]
         yield name, file_of(plain[:20], found), f"a section {kind} to be skipped"
+    steeper = with_payload(residual, "R", lambda p: put(1, p[1] + 32)(p))
+    yield "sloped", steeper, "a residual whose steps grow with frequency"
+    named = file_of(changed(plain, 5, b"\0")[:20], [("N", 0, model_name(8)), *sections_of(plain)])
+    yield "named", named, "model 8 by its name, as a model of one's own"
     pieces = [(kind, 0, b"" if kind == "T" else p) for kind, _, p in sections_of(residual)]
     yield "residual-alone", file_of(residual[:20], pieces), "a residual without latents"
+
+
+def model_name(number: int) -> bytes:
+    """Return the name of a model that npeg ships."""
+    model = import_module("model")
+    return model.name_of(decode.MODELS / model.MODELS[number])
 
 
 # --- files that must be refused ---
@@ -212,6 +222,11 @@ def bad_sections(plain: bytes) -> Iterator[tuple[str, bytes, str]]:
     yield "missing-alpha", changed(plain, 7, b"\4"), "a file with alpha has none"
     size = bytes([len(payload) & 127 | 128, len(payload) >> 7 | 128, 0])
     needless = section("T", payload, None, True, size)
+    unnamed, named = changed(plain, 5, b"\0")[:20], ("N", 0, bytes(8))
+    yield "name-missing", unnamed + plain[20:], "a model without an id has no name"
+    yield "name-unknown", file_of(unnamed, [named, tile]), "a model of a name that is not there"
+    yield "name-late", file_of(unnamed, [note, named, tile]), "the model's name is not the first"
+    yield "name-unwanted", file_of(header, [named, tile]), "a model has an id and a name"
     yield "needless-byte", header + needless, "a number is longer than it must be"
     five = section("T", payload, None, True, b"\xff\xff\xff\xff\1")
     yield "long-number", header + five, "a number has five bytes"
@@ -240,7 +255,6 @@ def bad_residuals(file: bytes) -> Iterator[tuple[str, bytes, str]]:
     """Yield files whose residuals are illegal, behind right checksums."""
     for name, change, why in (
         ("residual-step", put(0, 96), "step 96"),
-        ("residual-extent", put(1, 16), "extent 16"),
         ("residual-nothing", lambda p: bytes(6) + p[6:], "a residual without a band"),
         ("residual-cut", lambda p: p[:6] + p[8:], "a residual lacks its first word"),
         ("residual-longer", lambda p: p[:6] + b"\0\0" + p[6:], "a residual has a word too much"),
