@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format fuzz web runtime clean
+.PHONY: demo test check format fuzz web runtime clean lock
 
 demo: .venv/user
 	$(BIN)/python -m npeg.demo --out demo
@@ -23,7 +23,15 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 fuzz: .venv/dev
-	$(BIN)/python tests/fuzz_decoder.py --minutes 10
+	-$(BIN)/pip install --quiet atheris
+	$(BIN)/python tests/fuzz.py --minutes 10
+
+# What decoding needs, with hashes: docs/releasing.md.
+lock: .venv/dev
+	$(BIN)/pip install --quiet uv
+	echo "setuptools>=77" | $(BIN)/uv pip compile pyproject.toml - --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --quiet --output-file requirements/run.txt
+	$(BIN)/python docs/make_licences.py
 
 # The site for any web server, which is the npm package as well; docs/browser.md.
 web: .venv/user runtime

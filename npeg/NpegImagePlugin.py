@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = "NPEG"
 TARGETS = ("quality", "bpp", "size", "psnr")
-OPTIONS = ("effort", "tune", "lossless", "alpha_quality")
+OPTIONS = ("effort", "tune", "lossless", "alpha_quality", "model")
 CHOICES = (*TARGETS, *OPTIONS, "strip")
 METADATA = ("icc_profile", "exif", "xmp", "iptc", "dpi", "comment")
 

@@ -53,6 +53,7 @@ def encode(
     lossless: bool = False,
     alpha_quality: float = 100,
     background: str | None = None,
+    model: str | os.PathLike[str] | None = None,
     max_pixels: int | None = None,
 ) -> bytes:
     """Encode an image into the bytes of a .npeg file, at a quality or at an exact target.
@@ -76,6 +77,8 @@ def encode(
         lossless: every pixel comes back as it was, alpha too; takes no target.
         alpha_quality: 100 keeps alpha as it is, less makes it smaller, down to 16 levels at 0.
         background: a colour, such as white or #rrggbb, that transparent images are put in front of.
+        model: folder of a model of your own, by `npeg export`, or its name where NPEG_MODELS leads;
+            with the tune that it was trained for.
         max_pixels: refuse more pixels than these; by default NPEG_MAX_PIXELS of the environment,
             else 178956970, twice Pillow's `Image.MAX_IMAGE_PIXELS`.
 
@@ -94,7 +97,9 @@ def encode(
     from .targets import Target
 
     target = Target(quality, bpp, size, psnr)
-    options = EncoderOptions(effort, tune, lossless=lossless, alpha_quality=alpha_quality)
+    options = EncoderOptions(
+        effort, tune, lossless=lossless, alpha_quality=alpha_quality, model=model
+    )
     with limits.at_most(max_pixels):
         return encoding.encode(
             image, target, options, codec, metadata, strip, background=background
@@ -108,6 +113,7 @@ def decode(
     scale: float = 1,
     partial: bool = False,
     dtype: DTypeLike = "uint8",
+    model: str | os.PathLike[str] | None = None,
     max_pixels: int | None = None,
 ) -> NDArray[Any]:
     """Decode a .npeg file, a region of its image, a small picture, or what has arrived of it.
@@ -122,6 +128,8 @@ def decode(
             grey; alpha that has not is opaque.
         dtype: "uint8", "uint16" or "float32" from 0 to 1.  The last two have what the file says
             beyond 8 bits; a file of 8 bits lossless says nothing beyond, one of the networks does.
+        model: folder of the model that the file names, where it is not a shipped one; those below
+            NPEG_MODELS of the environment are found by themselves.
         max_pixels: refuse more pixels than these, of what is returned; by default
             NPEG_MAX_PIXELS of the environment, else 178956970.
 
@@ -136,20 +144,25 @@ def decode(
     Warns:
         UserWarning: the file is cut, and may be.
     """
-    from . import encoding, limits
+    from . import encoding, limits, own_models
 
-    with limits.at_most(max_pixels):
+    with limits.at_most(max_pixels), own_models.also(model):
         return encoding.decode(data, region, scale, partial, dtype)
 
 
 def thumbnail(
-    data: Source, size: int | tuple[int, int] = 256, *, max_pixels: int | None = None
+    data: Source,
+    size: int | tuple[int, int] = 256,
+    *,
+    model: str | os.PathLike[str] | None = None,
+    max_pixels: int | None = None,
 ) -> NDArray[np.uint8]:
     """Return a small picture of a .npeg file, from its first bytes where that is enough.
 
     Args:
         data: a path, a file object opened in binary mode, or any buffer of the file's bytes.
         size: the most pixels of the longer side, or the width and the height of a box.
+        model: as for `npeg.decode`.
         max_pixels: as for `npeg.decode`.
 
     Returns:
@@ -158,9 +171,9 @@ def thumbnail(
     Raises:
         NpegError: the bytes are not a valid file, or the size is none.
     """
-    from . import encoding, limits
+    from . import encoding, limits, own_models
 
-    with limits.at_most(max_pixels):
+    with limits.at_most(max_pixels), own_models.also(model):
         return encoding.thumbnail(data, size)
 
 

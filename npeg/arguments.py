@@ -65,6 +65,7 @@ ENVIRONMENT = f"""
 environment (an empty variable is as good as none):
   NPEG_THREADS     threads of the networks, 1 to {MOST} (default: all cores; --threads goes before)
   NPEG_MAX_PIXELS  pixels an image may have (default {MOST_BY_DEFAULT}; --max-pixels goes before)
+  NPEG_MODELS      folders of models of your own, where files find them
   NPEG_CIFAR10     where the teaching program finds its pictures, a folder or an archive
 """
 
@@ -110,6 +111,8 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     rate.add_argument("--lossless", action="store_true", help=text)
     text = "100: alpha stays as it is (default); less: smaller, down to 16 levels"
     parser.add_argument("--alpha-quality", type=_quality, metavar="0..100", help=text)
+    text = "folder of a model of your own, by npeg export, with the tune that it was trained for"
+    parser.add_argument("--model", metavar="DIR", help=text)
     _add_background(parser)
     frames = parser.add_mutually_exclusive_group().add_argument
     text = "of an animation or of several pages, take this one (default 1)"
@@ -126,6 +129,8 @@ def add_decode(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, text, "; after one file also its output.png")
     text = "decode a rectangle of these pixels alone, from those tiles that it needs"
     parser.add_argument("--crop", type=_rectangle, metavar="X,Y,W,H", help=text)
+    text = "folder of the model that files need where npeg has it not"
+    parser.add_argument("--model", metavar="DIR", help=text)
     text = "bits a sample of the output (default: 16 of a deeper source, into PNG, TIFF and PPM)"
     parser.add_argument("--depth", type=int, choices=(8, 16), help=text)
     text = "a small picture, from the first bytes of the file: 1/4, 1/8 or 1/16 of its size"
@@ -192,6 +197,10 @@ def _add_switches(parser: argparse.ArgumentParser) -> None:
     add("-j", "--jobs", type=_count, default=1, metavar="N", help="files at a time (default 1)")
     text = "threads of the networks, over all files at a time (default: all cores)"
     add("--threads", type=_threads, metavar="N", help=text)
+    text = "what does the files: processes of this machine (default), or Dask's workers"
+    add("--engine", choices=("processes", "dask"), default="processes", help=text)
+    text = "of the Dask cluster, tcp://host:8786 (default: --jobs workers of this machine)"
+    add("--scheduler", metavar="ADDRESS", help=text)
     add("--json", action="store_true", help="print one JSON object a file, errors too")
     add("--quiet", action="store_true", help="print errors only")
     _add_limit(parser)

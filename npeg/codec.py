@@ -6,7 +6,7 @@ uint8 or uint16, and the bytes of a file.
 
 from collections.abc import Iterator
 
-from . import container, decoder, encoder, limits
+from . import container, decoder, encoder, limits, own_models
 from .arrays import Samples
 from .decoder import Decoded
 from .encoder_rule import DEFAULT, EncoderOptions
@@ -30,8 +30,9 @@ def encode_pixels(pixels: Samples, level: int, options: EncoderOptions = DEFAULT
         LimitError: the image is too large.
         InputError: not such an array, or the level is out of range.
     """
-    header = encoder.header_for(pixels, level, options)
-    parts = [tile.parts for tile in encoder.encode(pixels, header, options)]
+    with own_models.also(options.model):
+        header = encoder.header_for(pixels, level, options)
+        parts = [tile.parts for tile in encoder.encode(pixels, header, options)]
     return container.write(encoder.settled(header, parts), parts)
 
 
@@ -55,7 +56,7 @@ def decode_pixels(data: bytes, deep: bool = False, partial: bool = False) -> Sam
     limits.check(header.width, header.height)
     if partial:
         return _decode_arrived(data, deep)
-    _, parts = container.read_tiles(data)
+    header, parts = container.read_tiles(data)
     places = zip(parts, tiles_of(header), strict=True)
     return decoder.assemble((decoder.read(*tile, header) for tile in places), header, deep)
 
@@ -76,7 +77,6 @@ def encode_with_reconstruction(
     pixels: Samples, level: int, options: EncoderOptions = DEFAULT
 ) -> tuple[bytes, Samples]:
     """Encode an image; return the file and what `decode_pixels` makes of it on this machine."""
-    header = encoder.header_for(pixels, level, options)
     parts: list[Parts] = []
 
     def decoded() -> Iterator[Decoded]:
@@ -84,5 +84,7 @@ def encode_with_reconstruction(
             parts.append(tile.parts)
             yield tile.decoded
 
-    found = decoder.assemble(decoded(), header, header.deep)
+    with own_models.also(options.model):
+        header = encoder.header_for(pixels, level, options)
+        found = decoder.assemble(decoded(), header, header.deep)
     return container.write(encoder.settled(header, parts), parts), found

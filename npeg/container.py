@@ -6,7 +6,7 @@ Bytes enter, checked fields and payloads leave; this module knows no pixels and 
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import FormatError, LimitError, TruncatedError
@@ -17,6 +17,8 @@ from .sections import (
     MAX_METADATA,
     METADATA,
     MOST_BYTES,
+    NAME,
+    NAME_SIZE,
     PARTS,
     TILE,
     Head,
@@ -27,6 +29,7 @@ from .sections import (
     check_tiles,
     pack_section,
     read_head,
+    read_name,
     read_payload,
 )
 
@@ -38,6 +41,7 @@ MAX_TILE_UNITS = 32  # tiles of at most 2048x2048 pixels bound what one payload 
 MAX_SIDE = (1 << 24) - 1
 MAX_PIXELS = 1 << 32  # of the format; `limits` has what a decoder takes by default
 DEPTHS = range(8, 17)  # bits that a sample of the source may have; the code is what is above 8
+OWN_MODEL = 0  # the model id of files that name one of their own
 LAYOUTS = {  # code -> channels of colour, whether these are equal everywhere, whether alpha is
     0: (1, False, False),
     1: (3, False, False),
@@ -68,6 +72,12 @@ class Header:
     neutral: bool = False  # of 3 channels that are equal everywhere
     alpha: bool = False  # beside the channels
     networks: int | None = None  # the networks' level where it is not the file's
+    own_model: str = ""  # 16 hexadecimal digits where the model id is OWN_MODEL
+
+    @property
+    def model(self) -> int | str:
+        """The id of a shipped model, or the name of another."""
+        return self.own_model or self.model_id
 
     @property
     def networks_level(self) -> int:
@@ -214,7 +224,8 @@ def read_sections(data: bytes) -> tuple[Header, list[tuple[bytes, bytes]]]:
         FormatError: truncated, damaged, a needed section is unknown, or tiles are missing.
     """
     header, found = _read(data)
-    return header, [(head.kind, payload) for head, payload in found]
+    named = [(NAME, bytes.fromhex(header.own_model))] if header.own_model else []
+    return header, named + [(head.kind, payload) for head, payload in found]
 
 
 def read_tiles(data: bytes) -> tuple[Header, list[Parts]]:
@@ -254,6 +265,7 @@ def _read(data: bytes, partial: bool = False) -> tuple[Header, list[tuple[Head, 
     file = io.BytesIO(data)
     found: list[tuple[Head, bytes]] = []
     file.seek(HEADER_SIZE)
+    header = with_name(header, file)
     try:
         while not found or not found[-1][0].last:
             head = read_head(file, header.tiles > 1)
@@ -269,6 +281,21 @@ def _read(data: bytes, partial: bool = False) -> tuple[Header, list[tuple[Head, 
     return header, found
 
 
+def with_name(header: Header, file: Any) -> Header:
+    """Return a header with the name of its model, read behind it in a file that has one.
+
+    Raises:
+        TruncatedError: the file ends before.
+        FormatError: something else is there, or it is damaged.
+    """
+    return replace(header, own_model=read_name(file)) if header.model_id == OWN_MODEL else header
+
+
+def start(header: Header) -> int:
+    """Return where the sections of a file begin, behind the header and the name of its model."""
+    return HEADER_SIZE + (NAME_SIZE if header.model_id == OWN_MODEL else 0)
+
+
 def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
     """Read the header of an open file and the metadata before its first tile, no pixels.
 
@@ -280,6 +307,7 @@ def read_leading(file: Any) -> tuple[Header, dict[bytes, bytes]]:
     """
     header, found = read_header(file.read(HEADER_SIZE)), {}
     try:
+        header = with_name(header, file)
         while (head := read_head(file, header.tiles > 1)).kind not in PARTS:
             if head.kind not in METADATA:
                 file.seek(head.length, 1)
@@ -303,6 +331,8 @@ def write(header: Header, tiles: list[Parts]) -> bytes:
         (_rank(kind, parts), number, kind) for number, parts in enumerate(tiles) for kind in parts
     )
     written = [pack_header(header)]
+    if header.own_model:
+        written.append(pack_section(NAME, bytes.fromhex(header.own_model)))
     for place, (_, number, kind) in enumerate(ranked, 1):
         tile = number if header.tiles > 1 else None
         last = place == len(ranked)

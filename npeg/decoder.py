@@ -57,7 +57,7 @@ def read(parts: Parts, tile: Tile, header: Header) -> Decoded:
         samples = exact.decode(parts[EXACT], *sides, header.planes, header.bit_depth)
         pixels = depth.widened(samples, header.bit_depth)
         return Decoded(planes=pixels.reshape(*sides, header.planes), alpha=alpha)
-    networks.load(header.model_id)  # an unknown model is refused, whatever the payload
+    networks.load(header.model)  # an unknown model is refused, whatever the payload
     y_hat, behind = read_latents(parts, tile, header), None
     if y_hat is None and RESIDUAL not in parts:
         raise FormatError("tile has an empty payload and no residual")
@@ -98,7 +98,7 @@ def read_latents(parts: Parts, tile: Tile, header: Header) -> Float | None:
     """
     if HYPER not in parts and not parts.get(TILE):
         return None
-    model, level = networks.load(header.model_id), header.networks_level
+    model, level = networks.load(header.model), header.networks_level
     z_hat, symbols, _ = latents.read(model, parts, tile.latent_shape(), level)
     return latents.dequantise(model, z_hat, symbols, level)
 

@@ -94,8 +94,18 @@ def read(image: Image.Image, bits: int) -> Deep | None:
 
 
 def _of_mode(image: Image.Image, bits: int) -> Deep:
-    """Return the samples of deep grey, which Pillow keeps."""
-    values = np.asarray(image)
+    """Return the samples of deep grey, which Pillow keeps.
+
+    Raises:
+        InputError: the file is damaged, or its numbers are none from 0 to full.
+    """
+    try:
+        values = np.asarray(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's plugins raise almost anything
+        reason = str(error) or type(error).__name__
+        raise InputError(f"found a damaged {image.format} image: {reason}") from error
     if image.mode == "F":
         return _keyed(Deep(depth.of_floats(values), 16), image)
     if image.mode == "I":
@@ -200,8 +210,8 @@ def _as_raw(data: bytes, image: ImageFile, mode: str, raw_mode: str) -> NDArray[
     Raises:
         InputError: the file is damaged.
     """
-    again = type(image)(io.BytesIO(data))
     try:
+        again = type(image)(io.BytesIO(data))
         again.seek(image.tell())
         again._mode = mode
         again.tile = [

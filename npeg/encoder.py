@@ -31,6 +31,7 @@ from . import (
     latents,
     limits,
     networks,
+    own_models,
     progress,
     residual_rule,
     tiles,
@@ -43,6 +44,7 @@ from .encoder_rule import EncoderOptions, Tune
 from .errors import InputError
 from .latents import Quantised
 from .networks import Model
+from .residual_rule import Steps
 from .sections import ALPHA, EXACT, RESIDUAL, TILE, Parts, size_bytes
 from .tiles import HYPER, LATENT, Float, tiles_of
 
@@ -80,7 +82,10 @@ def encode(pixels: Samples, header: Header, options: EncoderOptions) -> Iterator
 
 def settled(header: Header, parts: list[Parts]) -> Header:
     """Return the header of a file with these tiles: without networks they have no level."""
-    return header if any(tile.get(TILE) for tile in parts) else replace(header, networks=None)
+    if any(tile.get(TILE) for tile in parts):
+        return header
+    model_id = header.model_id or networks.DEFAULT_MODEL
+    return replace(header, networks=None, model_id=model_id, own_model="")
 
 
 def header_for(pixels: Samples, level: int, options: EncoderOptions) -> Header:
@@ -101,8 +106,12 @@ def header_for(pixels: Samples, level: int, options: EncoderOptions) -> Header:
     container.check_size(width, height)
     rgb = pixels.ndim == 3 and pixels.shape[2] >= 3
     networks_level = residual_rule.SCHEDULES[options.tune].networks_level(level)
+    model_id, own_model = options.rule.model_id, ""
+    if options.model is not None:
+        model_id, own_model = networks.identify(own_models.find(options.model))
     return Header(
-        model_id=options.rule.model_id,
+        model_id=model_id,
+        own_model=own_model,
         level=level,
         width=width,
         height=height,
@@ -151,7 +160,14 @@ def _cheapest(planes: Samples, header: Header, options: EncoderOptions) -> Itera
         else:
             decoded = decoder.from_networks(known(), header)
             exactly = None if payload is None else _exact(payload, part)
-            yield _with_residual(tile, wanted, decoded, exactly, code, tried)
+            found = _with_residual(tile, wanted, decoded, exactly, code, tried)
+            letters = RESIDUAL in found.parts and residual_rule.has_letters(wanted)
+            if letters and found.decoded.y_hat is None:
+                alone = _alone(wanted, exactly, schedule.steps_alone(header.level))
+                found = alone or _exact(_exact_payload(part, header), part)
+            elif letters and not tried:  # no photograph has one there
+                found = _behind(tile, wanted, decoded, schedule.steps_behind(header.level))
+            yield found
 
 
 def _latents_of_coded(item: tuple[Coded, bytes | None]) -> Float | None:
@@ -165,7 +181,7 @@ def _by_networks(
 
     Beside each is its payload as an exact tile, if that has been tried.
     """
-    model = networks.load(header.model_id)
+    model = networks.load(header.model)
     places = tiles_of(header)
     small = partial(_payload_if_small, header=header)
     for tile, payload in _quantised(model, planes, header, options, small):
@@ -217,15 +233,44 @@ def _with_residual(
     if exactly is not None:
         ways.append((8.0 * len(exactly.parts[EXACT]), exactly))
     if tried or alone:
-        found, behind, cost = residual_rule.choose(wanted, known, code)
+        found, behind, cost = residual_rule.choose(wanted, known, Steps(code))
         decoded = replace(coded.decoded, residual=behind)
         ways += [(bits + cost, Coded(coded.parts | {RESIDUAL: found}, decoded))] if found else []
     if alone:
-        found, behind, cost = residual_rule.choose(wanted, None, code)
+        found, behind, cost = residual_rule.choose(wanted, None, Steps(code))
         decoded = Decoded(residual=behind)
         ways += [(cost, Coded({TILE: b"", RESIDUAL: found}, decoded))] if found else []
     cost, best = min(ways, key=lambda way: way[0])
     return best if EXACT in best.parts or cost < least * ways[0][0] else coded
+
+
+def _alone(wanted: Levels, exactly: Coded | None, steps: Steps) -> Coded | None:
+    """Return a tile as a residual alone, in steps for such, or exact; None where that says nothing.
+
+    Args:
+        wanted: its levels, (H, W, C).
+        exactly: the tile as an exact one, if that has been tried.
+        steps: of the residual.
+    """
+    found, residual, cost = residual_rule.choose(wanted, None, steps)
+    if not found or (exactly is not None and 8 * len(exactly.parts[EXACT]) <= cost):
+        return exactly
+    return Coded({TILE: b"", RESIDUAL: found}, Decoded(residual=residual))
+
+
+def _behind(coded: Coded, wanted: Levels, known: Levels, steps: Steps) -> Coded:
+    """Return a tile by the networks with a residual of these steps behind it, if it says anything.
+
+    Args:
+        coded: the tile as the networks code it.
+        wanted: its levels, (H, W, C).
+        known: what the networks make of it.
+        steps: of the residual.
+    """
+    found, residual, _ = residual_rule.choose(wanted, known, steps)
+    if not found:
+        return coded
+    return Coded(coded.parts | {RESIDUAL: found}, replace(coded.decoded, residual=residual))
 
 
 # --- by the networks ---

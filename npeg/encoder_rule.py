@@ -5,6 +5,7 @@ Leaves: symbols. A first pass rounds with a dead zone; a second one, after the f
 decoded, takes for each latent the symbol that costs least in bits and distortion (RDOQ).
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,7 @@ class EncoderOptions:
             one tile where the synthesis runs at once, else 1024.
         lossless: every pixel comes back as it was, whatever the quality.
         alpha_quality: 100 keeps alpha as it is; less takes fewer levels, down to 16 at 0.
+        model: folder of a model of one's own, in place of the tune's.
         bit_depth: bits a sample, 9 to 16, of the source of uint16 pixels.
 
     Raises:
@@ -70,6 +72,7 @@ class EncoderOptions:
     tile_size: int | None = None
     lossless: bool = False
     alpha_quality: float = 100.0
+    model: str | os.PathLike[str] | None = None
     bit_depth: int = 16
 
     def __post_init__(self) -> None:

@@ -148,7 +148,8 @@ def _encode(pixels: Samples, target: Target, options: EncoderOptions, sections: 
             raise InputError(text) from error
         raise
     give_memory_back(pixels.shape[0] * pixels.shape[1])
-    return metadata_sections.insert(data, sections, container.HEADER_SIZE)
+    at = container.start(container.read_header(data))
+    return metadata_sections.insert(data, sections, at)
 
 
 def _without(target: Target, spent: int, count: int) -> Target:

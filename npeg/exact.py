@@ -4,7 +4,8 @@ Enters: samples of 8 to 16 bits, (H, W) or (H, W, 3). Leaves: a payload of secti
 the samples.
 Does not know: tiles, files, networks.
 
-The encoder estimates what each method would cost, on parts of a large picture, and takes the best.
+The encoder tries all methods on small parts of a picture, the best of them on larger ones, and
+takes the best of these.
 
 Source: Malvar and Sullivan 2003, JVT-I014 (YCoCg-R).
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,16 +30,22 @@ MOST_COLOURS = 256
 SAMPLE_BITS = 16  # of the largest samples
 MOST_GREYS = 16  # of a plane that has a palette
 LEAST_RUNS = 0.5  # share of pixels like their left neighbours, of greys that are no photograph
-SAMPLE = 192  # side of the parts of a large picture by which methods are compared
+LEAST_FLAT = 0.8  # of pictures of many colours that may be shorter exactly
+FIRST, SECOND = 64, 128  # side of the parts by which all methods, then the best are compared
+KEPT = 3  # methods that are compared again
 FEWEST = 64  # pixels to fit a prediction to
-MOST = 1 << 16  # pixels that it is fitted to, about
+MOST = 1 << 14  # pixels that it is fitted to, about
 ROUNDS = 3  # of fitting, each with less weight for what is far off
 _LENGTH = struct.Struct("<H")
 
 
 def encode(pixels: Samples, bits: int = 8) -> bytes:
     """Return the payload of pixels, (H, W) or (H, W, 3), whose samples have so many bits."""
-    return min(_candidates(_stacked(pixels), bits), key=_Candidate.cost_bits).payload()
+    found = _candidates(_stacked(pixels), bits)
+    if len(found) > 1:
+        found = sorted(found, key=lambda candidate: candidate.cost_bits(FIRST))[:KEPT]
+        found = [min(found, key=lambda candidate: candidate.cost_bits(SECOND))]
+    return found[0].payload()
 
 
 def decode(payload: bytes, height: int, width: int, channels: int, bits: int = 8) -> Samples:
@@ -56,19 +64,23 @@ def decode(payload: bytes, height: int, width: int, channels: int, bits: int = 8
 
 
 def may_be_small(pixels: Samples) -> bool:
-    """Tell what is worth a try where pixels may be lost: few colours, in runs if they are greys.
+    """Tell what is worth a try where pixels may be lost: few colours, or nearly all in runs.
 
-    That a photograph has more than 256 colours is told at once.
+    Few greys must be in runs too: all grey photographs have no more than 256.
     """
     stack = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     colours = _colours(stack)
     if colours is None:
-        return False
+        return _in_runs(stack) >= LEAST_FLAT
     neutral = (colours == colours[:, :1]).all()
     if not neutral or len(colours) <= MOST_GREYS:
         return True
-    greys = stack[0].ravel()
-    return bool(np.mean(greys[1:] == greys[:-1]) >= LEAST_RUNS)
+    return _in_runs(stack) >= LEAST_RUNS
+
+
+def _in_runs(stack: NDArray[Any]) -> float:
+    """Return the share of pixels of planes (C, H, W) that equal their left neighbours."""
+    return float((stack[:, ::4, 1:] == stack[:, ::4, :-1]).all(axis=0).mean())
 
 
 # --- the format ---
@@ -177,16 +189,18 @@ class _Candidate:
         """Return the same planes, coded in another way."""
         return replace(self, method=method)
 
-    def cost_bits(self) -> float:
-        """Return about the length in bits, by parts of a large picture."""
+    def cost_bits(self, side: int) -> float:
+        """Return about the length in bits, by parts of a picture that are this high and wide.
+
+        They are put side by side: what takes time is how many diagonals there are.
+        """
         height, width = self.planes.shape[1:]
-        parts = [self.planes]
-        if height * width > 4 * SAMPLE**2:
-            places = _places(height), _places(width)
-            parts = [self.planes[:, rows, columns] for rows in places[0] for columns in places[1]]
-        share = height * width / sum(part[0].size for part in parts)
-        coded = [planes.size_bits(part, self.method, self.bounds) for part in parts]
-        return 8 * len(self.head) + share * sum(coded)
+        part = self.planes
+        if height * width > 4 * side**2:
+            places = product(_places(height, side), _places(width, side))
+            part = np.concatenate([part[:, rows, columns] for rows, columns in places], axis=2)
+        coded = planes.size_bits(part, self.method, self.bounds)
+        return 8 * len(self.head) + height * width / part[0].size * coded
 
     def payload(self) -> bytes:
         """Return the payload."""
@@ -195,11 +209,11 @@ class _Candidate:
         return self.head + planes.encode(self.planes, self.method, self.bounds)
 
 
-def _places(side: int) -> list[slice]:
-    """Return two parts of a side, or the whole of a short one."""
-    if side <= 2 * SAMPLE:
-        return [slice(0, side)]
-    return [slice(c - SAMPLE // 2, c + SAMPLE // 2) for c in (side * 3 // 10, side * 7 // 10)]
+def _places(length: int, side: int) -> list[slice]:
+    """Return two places of this side along a longer one, or near the ends of a short one."""
+    firsts = [length * tenths // 10 - side // 2 for tenths in (3, 7)]
+    firsts = [max(0, min(first, length - side)) for first in firsts]
+    return [slice(first, first + side) for first in firsts]
 
 
 def _stacked(pixels: Samples) -> Planes:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from io import BufferedReader, TextIOBase
 from typing import TextIO, cast
 
+from . import places
 from .errors import InputError
 
 STREAM = "-"  # standard input or output
@@ -105,6 +106,8 @@ def is_stream(path: str, number: int) -> bool:
 
 def open_source(source: str) -> AbstractContextManager[BufferedReader]:
     """Open a file for reading, or standard input, which stays open afterwards."""
+    if places.is_remote(source):
+        return cast("AbstractContextManager[BufferedReader]", places.open_for_reading(source))
     if source != STREAM:
         return open(source, "rb")
     if isinstance(sys.stdin, ClosedStream):
@@ -118,7 +121,7 @@ def write(output: str, data: bytes, force: bool, like: str | None = None) -> Non
     Links are followed.  A file that is overwritten keeps its mode, owner and hard links.
 
     Args:
-        output: a path, a device, or STREAM.
+        output: a path, a URL, a device, or STREAM.
         data: the whole file.
         force: an existing file may be overwritten.
         like: a file whose times and mode the output gets.
@@ -128,6 +131,11 @@ def write(output: str, data: bytes, force: bool, like: str | None = None) -> Non
     """
     if output == STREAM:
         _write_stream(data)
+        return
+    if places.is_remote(output):
+        if not force and places.exists(output):
+            raise InputError(exists(output))
+        places.write(output, data)
         return
     try:
         if os.path.exists(output) and not os.path.isfile(output):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import limits
+from . import limits, more_formats
 from .errors import InputError, LimitError, warn
 from .files import STREAM
 
@@ -44,8 +44,11 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
     """Open an image with Pillow, which reads no pixels yet."""
     import PIL.Image
 
-    head = file.getvalue() if isinstance(file, io.BytesIO) else file.peek(4)
+    head = file.read(more_formats.HEAD)
+    file.seek(-len(head), os.SEEK_CUR)
     start = head[:4].hex() or "nothing"
+    if kind := more_formats.kind_of(file, head):
+        return more_formats.open_image(file, kind)
     try:
         with _pillow_limit():
             image = PIL.Image.open(file)
@@ -62,6 +65,11 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
         raise InputError(f"found a damaged image: {error}") from error
     limits.check(image.width, image.height)
     return image
+
+
+def extensions() -> tuple[str, ...]:
+    """Return the names of files that count in a folder, as things are installed here."""
+    return (*PICTURES, *more_formats.extensions())
 
 
 @contextmanager
@@ -83,8 +91,15 @@ def _pillow_limit() -> Iterator[None]:
 
 
 def frames(image: Image) -> int:
-    """Return how many frames or pages an opened image has."""
-    return int(getattr(image, "n_frames", 1))
+    """Return how many frames or pages an opened image has.
+
+    Raises:
+        InputError: one of them is damaged.
+    """
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception as error:  # Pillow's plugins raise almost anything
+        raise InputError(f"found a damaged frame: {error}") from error
 
 
 def seek(image: Image, number: int) -> None:

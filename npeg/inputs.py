@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from .dither.container import Header as DitherHeader
 
 
+class _Named(io.BytesIO):
+    """The bytes of a file, and the name that it had: a raw file may be told by it alone."""
+
+    name: object = ""
+
+
 def npeg_file(source: object) -> bytes:
     """Return the bytes of a .npeg file.
 
@@ -107,7 +113,9 @@ def image_or_array(source: object) -> Iterator[Image.Image | Pixels]:
         yield np.asarray(source)
         return
     if hasattr(source, "read") and not isinstance(source, mmap.mmap):
-        with closing(open_image(io.BytesIO(_all_of(_rewound(source))))) as image:
+        copy = _Named(_all_of(_rewound(source)))
+        copy.name = getattr(source, "name", "")
+        with closing(open_image(copy)) as image:
             yield image
         return
     data = _buffer(source)

@@ -17,13 +17,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from . import files
+from . import files, places
 from .errors import InputError, NpegError
 from .files import STREAM
 
 PATIENCE_S = 0.5  # for workers to end by themselves when the command is interrupted
 
 Record = dict[str, Any]
+Engine = Callable[[Callable[["Job"], "Outcome"], Sequence["Job"]], Iterator["Outcome"]]
 
 
 class Kind(NamedTuple):
@@ -89,12 +90,13 @@ def plan(names: Sequence[str], out: str | None, kind: Kind, force: bool, skip: b
     out = STREAM if out is not None and files.is_stream(out, 1) else out
     found = list(_sources(names, kind))
     sources = [source for source in found if not source.left_out]
-    many = len(sources) > 1 or any(os.path.isdir(name) for name in names)
+    many = len(sources) > 1 or any(places.is_folder(name) for name in names)
     if STREAM in names and len(names) > 1:
         raise InputError("found - among other inputs, expected it alone")
     if many and out is not None and not _may_be_folder(out, kind.suffix):
         raise InputError(f"found several inputs for the output {out}, expected a folder there")
-    into_folder = out is not None and (many or os.path.isdir(out) or out.endswith(("/", os.sep)))
+    into_folder = out is not None and (many or places.is_folder(out) or out.endswith(("/", os.sep)))
+    there = _there(out) if into_folder and out is not None else None
     jobs: list[Job] = []
     writers: dict[str, str] = {}  # output -> the input that it belongs to
     for source in sources:
@@ -102,10 +104,10 @@ def plan(names: Sequence[str], out: str | None, kind: Kind, force: bool, skip: b
         output = output if kind.suffix else ""
         problem, skipped = source.problem, False
         if not problem and output not in ("", STREAM):
-            place = os.path.normcase(os.path.realpath(output))
+            place = _place(output)
             problem = _conflict(source.path, output, writers.get(place))
             writers.setdefault(place, source.path)
-            if not problem and not force and os.path.isfile(output):
+            if not problem and not force and _is_there(output, there):
                 skipped = skip or source.of_folder
                 problem = "" if skipped else files.exists(output)
         jobs.append(Job(source.path, output, problem, skipped))
@@ -113,23 +115,44 @@ def plan(names: Sequence[str], out: str | None, kind: Kind, force: bool, skip: b
 
 
 def _may_be_folder(out: str, suffix: str) -> bool:
-    is_file = out == STREAM or os.path.exists(out) or out.lower().endswith(suffix)
-    return os.path.isdir(out) or not is_file
+    if places.is_folder(out):
+        return True
+    return not (out == STREAM or out.lower().endswith(suffix) or places.exists(out))
+
+
+def _place(output: str) -> str:
+    """Return what two outputs have in common if they are one file."""
+    return output if places.is_remote(output) else os.path.normcase(os.path.realpath(output))
+
+
+def _there(out: str) -> set[str] | None:
+    """Return what is in a folder at a URL, asked for once; None: it is on this machine."""
+    if not places.is_remote(out):
+        return None
+    return {url for url, _ in places.below(out)} if places.exists(out) else set()
+
+
+def _is_there(output: str, there: set[str] | None) -> bool:
+    if there is not None:
+        return output in there
+    return places.exists(output) if places.is_remote(output) else os.path.isfile(output)
 
 
 def _sources(names: Sequence[str], kind: Kind) -> Iterator[_Source]:
     """Yield every input, and what folders have beside them."""
     for name in names:
         matches = [name]
-        if name != STREAM and not os.path.lexists(name) and glob.has_magic(name):
+        if places.is_remote(name) and glob.has_magic(name):
+            matches = places.matching(name)
+        elif name != STREAM and not os.path.lexists(name) and glob.has_magic(name):
             matches = sorted(glob.glob(name))  # the shells of Windows leave this to programs
-            if not matches:
-                yield _Source(name, name, "found no file of this pattern, expected one or more")
+        if not matches:
+            yield _Source(name, name, "found no file of this pattern, expected one or more")
         for match in matches:
-            if not os.path.isdir(match):
+            if not places.is_folder(match):
                 yield _Source(match, os.path.basename(match))
                 continue
-            below = list(_below(match, kind))
+            below = list((_below_url if places.is_remote(match) else _below)(match, kind))
             yield from below
             if all(source.left_out for source in below):
                 text = f"found no {kind.extensions[0]} or like file below, expected some"
@@ -157,20 +180,32 @@ def _below(folder: str, kind: Kind) -> Iterator[_Source]:
         yield _Source(str(error.filename), "", f"found {reason}, expected a readable folder")
 
 
+def _below_url(folder: str, kind: Kind) -> Iterator[_Source]:
+    """Yield the files of a folder at a URL in order; hidden ones do not count."""
+    for url, relative in places.below(folder):
+        counts = relative.lower().endswith(kind.extensions)
+        hidden = any(part.startswith(".") for part in relative.split("/"))
+        if not hidden and (counts or not relative.lower().endswith(kind.known)):
+            yield _Source(url, relative, of_folder=True, left_out=not counts)
+
+
 def _output(source: str, relative: str, out: str | None, suffix: str, into_folder: bool) -> str:
     if out is not None and not into_folder:
         return out
     if source == STREAM:
-        return STREAM if out is None else os.path.join(out, "stdin" + suffix)
+        return STREAM if out is None else places.join(out, "stdin" + suffix)
     if out is None:
         return os.path.splitext(source)[0] + suffix
-    return os.path.join(out, os.path.splitext(relative)[0] + suffix)
+    return places.join(out, os.path.splitext(relative)[0] + suffix)
 
 
 def _conflict(source: str, output: str, other: str | None) -> str:
     """Return what speaks against writing this output whatever is there, empty if nothing does."""
     if other is not None:
         return f"found the output {output} taken by {other}, expected different names"
+    if places.is_remote(output):
+        same = f"found the input itself as the output {output}, expected another name"
+        return same if output == source else ""
     if os.path.isdir(output):
         return f"found a folder at the output {output}, expected a file's name"
     if os.path.exists(output) and os.path.exists(source) and os.path.samefile(source, output):
@@ -179,13 +214,22 @@ def _conflict(source: str, output: str, other: str | None) -> str:
 
 
 def run(
-    work: Callable[[Job], Record], jobs: Sequence[Job], workers: int
+    work: Callable[[Job], Record],
+    jobs: Sequence[Job],
+    workers: int,
+    engine: Engine | None = None,
 ) -> Generator[Outcome, None, None]:
     """Do the jobs, some at a time, and yield their outcomes in the order of the jobs.
 
-    Processes: threads would share one interpreter lock in the entropy coder and in Pillow.
+    Processes: threads would share one interpreter lock in the entropy coder and in Pillow. Those
+    that an engine does come as they are done, behind those with which nothing is to be done.
     """
     attempt = partial(_attempt, work)
+    if engine is not None:
+        settled = [job for job in jobs if job.problem or job.skipped]
+        yield from map(attempt, settled)
+        yield from engine(attempt, [job for job in jobs if not (job.problem or job.skipped)])
+        return
     workers = min(workers, sum(not (job.problem or job.skipped) for job in jobs))
     if workers <= 1:
         yield from map(attempt, jobs)

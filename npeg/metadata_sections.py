@@ -109,9 +109,9 @@ def fits(field: str, value: Any) -> bool:
     return not value or len(_pack_value(field, value)) <= MAX_METADATA - 1
 
 
-def insert(data: bytes, sections: bytes, header_size: int) -> bytes:
-    """Return a file with sections right behind its header."""
-    return data[:header_size] + sections + data[header_size:] if sections else data
+def insert(data: bytes, sections: bytes, at: int) -> bytes:
+    """Return a file with sections before those that begin at a place; see `container.start`."""
+    return data[:at] + sections + data[at:] if sections else data
 
 
 def read(data: bytes) -> Metadata:

@@ -15,9 +15,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from . import weights
+from . import own_models, weights
 from .arrays import Levels, Pixels
-from .container import LEVELS
+from .container import LEVELS, OWN_MODEL
 from .entropy import Tables
 from .errors import FormatError
 from .sessions import once_a_process, open_session
@@ -217,20 +217,45 @@ def _batch(levels: Levels) -> Float:
 
 
 @once_a_process
-def _load(model_id: int, threads: int) -> Model:
-    if model_id in WITHDRAWN:
-        raise FormatError(f"file needs model {model_id}, a preview that was never released")
-    if model_id not in MODELS:
-        raise FormatError(
-            f"file needs model {model_id}, this npeg has {', '.join(map(str, MODELS))}"
-        )
-    return Model(FOLDER / MODELS[model_id], threads)
+def _load(folder: Path, name: int | str, threads: int) -> Model:
+    return Model(folder, threads)
 
 
-def load(model_id: int = DEFAULT_MODEL, threads: int | None = None) -> Model:
-    """Return the networks of a model id; sessions are built when first used, then kept.
+def load(model: int | str = DEFAULT_MODEL, threads: int | None = None) -> Model:
+    """Return networks; sessions are built when first used, then kept.
+
+    Args:
+        model: the id of a shipped model, or the name of one's own, as `Header.model`.
+        threads: of its sessions; None: as NPEG_THREADS says.
 
     Raises:
-        FormatError: the id is not one that this npeg ships.
+        FormatError: it is not here.
     """
-    return _load(model_id, threads or thread_count())
+    return _load(_folder(model), model, threads or thread_count())
+
+
+def _folder(model: int | str) -> Path:
+    if isinstance(model, str):
+        return own_models.folder_of(model, _shipped().values())
+    if model in WITHDRAWN:
+        raise FormatError(f"file needs model {model}, a preview that was never released")
+    if model not in MODELS:
+        raise FormatError(f"file needs model {model}, this npeg has {', '.join(map(str, MODELS))}")
+    return FOLDER / MODELS[model]
+
+
+def _shipped() -> dict[int, Path]:
+    return {model_id: FOLDER / name for model_id, name in MODELS.items()}
+
+
+def identify(folder: Path) -> tuple[int, str]:
+    """Return the id and the name by which files name the model in a folder: one of them counts.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    name = own_models.name_of(folder)
+    for model_id, shipped in _shipped().items():
+        if name == own_models.name_of(shipped):
+            return model_id, ""
+    return OWN_MODEL, name

@@ -208,7 +208,10 @@ def _load(image: Image.Image) -> None:
 
 def _warn_of_frames(image: Image.Image) -> None:
     if getattr(image, "is_animated", False):
-        frames = getattr(image, "n_frames", 2)
+        try:
+            frames = getattr(image, "n_frames", 2)
+        except Exception as error:  # of a damaged frame; it may be this one that is loaded now
+            raise InputError(f"found a damaged frame in a {image.format} image: {error}") from error
         warn(f"one of {frames} frames is stored, number {image.tell() + 1}")
 
 

@@ -42,7 +42,7 @@ def read(args: argparse.Namespace, job: Job, image_format: str) -> Decoded:
     header, data = read_file(job.source)
     dtype = _dtype(args, header, image_format)
     with bars.of_image(args):
-        pixels = decode(data, partial=args.allow_partial, dtype=dtype)
+        pixels = decode(data, partial=args.allow_partial, dtype=dtype, model=args.model)
     found = _leading(io.BytesIO(data)) if args.allow_partial else metadata(data)
     return records.record(job, header, len(data), 0), pixels, found
 
@@ -75,7 +75,7 @@ def _part(
     ):
         header = inputs.read_header(inputs.piece(file, container.HEADER_SIZE))
         file.seek(0)
-        pixels = decode(file, **what, dtype=_dtype(args, header, image_format))
+        pixels = decode(file, **what, model=args.model, dtype=_dtype(args, header, image_format))
         size = file.seek(0, os.SEEK_END)
         found = _leading(file)
     return records.record(job, header, size, 0) | told, pixels, found

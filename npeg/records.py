@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .jobs import Job, Outcome, Record
+from .more_formats import HEIF, JPEG_XL
 
 if TYPE_CHECKING:
     from .container import Header
@@ -77,6 +78,7 @@ def info_text(record: Record) -> str:
     """Return the line of what a .npeg file says of itself."""
     tiles = f"{record['tiles']} tile{'s' if record['tiles'] > 1 else ''}"
     planes, number = record.get("planes"), record.get("variant_id", record.get("model_id"))
+    number = record.get("own_model") or number
     model = f"dither variant {number}, {planes} planes" if planes else f"model {number}"
     quality = "lossless" if record.get("lossless") else f"quality {record['quality']:g}"
     alpha = " with alpha" if record.get("alpha") else ""
@@ -125,6 +127,8 @@ def summary(
     if left_out:
         names = ", ".join(left_out[:MOST_NAMED]) + (", ..." if left_out[MOST_NAMED:] else "")
         text = f"{_count(len(left_out))} of other kinds left out: {names}"
+        if any(name.lower().endswith((*HEIF, *JPEG_XL)) for name in left_out):
+            text += ' (pip install "npeg[formats]" lets npeg read HEIC and JPEG XL)'
         yield one_line(f"npeg: warning: {text}")
     if skipped or always:
         parts = [f"{total - failed - skipped} written", f"{skipped} skipped as they exist"]

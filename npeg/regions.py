@@ -53,7 +53,7 @@ def decode(file: Any, region: Region, deep: bool = False) -> Samples:
     window = inside(region, header.width, header.height)
     limits.check(window.right - window.left, window.bottom - window.top)
     if isinstance(header, Header):
-        return _decode(file, window, header, deep)
+        return _decode(file, window, container.with_name(header, file), deep)
     whole = dither.decode(head + inputs.rest(file, header))
     return np.ascontiguousarray(whole[window.pixels])
 
@@ -78,7 +78,7 @@ def inside(region: object, width: int, height: int) -> Tile:
 
 
 def _decode(file: Any, window: Tile, header: Header, deep: bool) -> Samples:
-    """Return the pixels of a window; `file` is behind the header."""
+    """Return the pixels of a window; `file` is behind the header and the model's name."""
     wanted = tiles.meeting(window, header)
     near = tiles.reaching(wanted, header)
     kinds = {number: set(PARTS) if number in wanted else LATENTS for number in near}

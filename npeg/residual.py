@@ -42,11 +42,19 @@ class Residual:
         symbols: coefficients in steps, (C, 8, 8, h, w), C = 1 or 3.
         steps: code of each plane's step, 0..95.
         alone: whether the pixels are a difference to mid-grey, not to what the networks decode.
+        slopes: by how many sixteenths of an octave each plane's steps grow from a diagonal of bands
+            to the next, 0..15; empty for 0.
     """
 
     symbols: Ints
     steps: tuple[int, ...]
     alone: bool = False
+    slopes: tuple[int, ...] = ()
+
+    @property
+    def worth(self) -> Float:
+        """What a symbol of each band is worth, in levels, (C, 8, 8, 1, 1)."""
+        return worth_of(self.steps, self.slopes)
 
 
 @cache
@@ -59,6 +67,14 @@ def tables() -> entropy.Tables:
 def step_of(code: int) -> float:
     """Return what a symbol is worth of an orthonormal coefficient, in levels."""
     return float(np.exp2(code / 8))
+
+
+def worth_of(steps: tuple[int, ...], slopes: tuple[int, ...]) -> Float:
+    """Return what a symbol of each plane and band is worth, (C, 8, 8, 1, 1)."""
+    diagonal = np.add.outer(np.arange(SIDE), np.arange(SIDE))
+    pairs = zip(steps, slopes or (0,) * len(steps), strict=True)
+    worth = np.stack([np.exp2(code / 8 + slope / 16 * diagonal) for code, slope in pairs])
+    return np.asarray(worth[..., None, None])
 
 
 # --- transform ---
@@ -107,8 +123,7 @@ def add(levels: Levels, residual: Residual) -> Float:
     Of one that is alone, the levels say the size.
     """
     height, width, _ = levels.shape
-    steps = np.array([step_of(code) for code in residual.steps])
-    difference = inverse(residual.symbols * steps[:, None, None, None, None], height, width)
+    difference = inverse(residual.symbols * residual.worth, height, width)
     return difference + (GREY if residual.alone else levels)
 
 
@@ -121,7 +136,9 @@ def pack(residual: Residual) -> bytes:
     extents = [_extent(plane) for plane in symbols]
     groups = grouped(symbols)
     shifts = best_shifts(groups, len(symbols))
-    head = bytes(n for pair in zip(residual.steps, extents, strict=True) for n in pair)
+    slopes = residual.slopes or (0,) * len(extents)
+    shapes = [extent | slope << 4 for extent, slope in zip(extents, slopes, strict=True)]
+    head = bytes(n for pair in zip(residual.steps, shapes, strict=True) for n in pair)
     coded = [_coded_shifts(shifts, extents)]
     for (plane, u, v, _, index), found in groups:
         shifted = (index + shifts[plane, u[0] + v[0]]).clip(0, TABLES - 1)
@@ -143,7 +160,7 @@ def unpack(payload: bytes, height: int, width: int, planes: int, alone: bool = F
     Raises:
         FormatError: the payload holds none.
     """
-    steps, extents = _read_head(payload, planes)
+    steps, slopes, extents = _read_head(payload, planes)
     decoder = entropy.Decoder(payload[2 * planes :], tables())
     h, w = -(-height // SIDE), -(-width // SIDE)
     if decoder.lanes < fewest_lanes(extents, h * w):
@@ -159,17 +176,18 @@ def unpack(payload: bytes, height: int, width: int, planes: int, alone: bool = F
     symbols = order.run(shifts, lambda group: decoder.decode(group[4], last=not next(left)))
     if alone:
         symbols[:, 0, 0] = np.cumsum(symbols[:, 0, 0], axis=2)
-    return Residual(symbols, steps, alone)
+    return Residual(symbols, steps, alone, slopes)
 
 
-def _read_head(payload: bytes, planes: int) -> tuple[tuple[int, ...], list[int]]:
-    """Return the step codes and extents of the planes."""
+def _read_head(payload: bytes, planes: int) -> tuple[tuple[int, ...], tuple[int, ...], list[int]]:
+    """Return the step codes, the slopes and the extents of the planes."""
     if len(payload) < 2 * planes:
         raise FormatError(f"residual has {len(payload)} bytes, its head alone {2 * planes}")
-    steps, extents = tuple(payload[: 2 * planes : 2]), list(payload[1 : 2 * planes : 2])
-    if max(steps) >= STEP_CODES or max(extents) > DIAGONALS or not any(extents):
+    steps, shapes = tuple(payload[: 2 * planes : 2]), payload[1 : 2 * planes : 2]
+    slopes, extents = tuple(shape >> 4 for shape in shapes), [shape & 15 for shape in shapes]
+    if max(steps) >= STEP_CODES or not any(extents):
         raise FormatError(f"residual has steps {steps} and extents {tuple(extents)}")
-    return steps, extents
+    return steps, slopes, extents
 
 
 def fewest_lanes(extents: list[int], blocks: int) -> int:

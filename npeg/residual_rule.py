@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from . import entropy
 from .arrays import Levels
-from .residual import GREY, Residual, best_shifts, coded_symbols, forward, grouped, pack, step_of
+from .residual import (
+    GREY,
+    Residual,
+    best_shifts,
+    coded_symbols,
+    forward,
+    grouped,
+    pack,
+    step_of,
+    worth_of,
+)
 from .residual import tables as residual_tables
 from .residual_order import TABLES
 
@@ -21,8 +31,21 @@ ODD_STEPS = 1.5  # steps from which an error of a sample is more than what netwo
 ODD_SHARE = 1 / 2000  # of such samples
 EDGE = 96  # levels between neighbours that photographs hardly have
 EDGE_SHARE = 1 / 250
+LETTERS_SHARE = 1 / 20  # more than in any photograph of the validation sets that was looked at
 FLAT_SHARE = 0.6  # of neighbours that are equal
 PAYS = 0.82  # share of the cost that is left, below which a residual is not on a photograph
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The code of all planes' steps, and by how much they grow; see `Residual.slopes`."""
+
+    code: int
+    slopes: tuple[int, int, int] = (0, 0, 0)
+
+    def of(self, planes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the codes and the slopes of so many planes, 1 or 3."""
+        return (self.code,) * planes, self.slopes[:planes]
 
 
 @dataclass(frozen=True)
@@ -31,12 +54,16 @@ class Schedule:
 
     Between the levels given both are interpolated, the step by its code. From `first` on a residual
     is tried of every image; below only where the networks err as they do not on photographs.
+    Where it is alone its steps have the codes `alone`, and grow with frequency by `slopes` (of luma
+    and two colours): what is no photograph needs finer ones for the same look, of long waves.
     """
 
     levels: tuple[int, ...]
     networks: tuple[int, ...]
     codes: tuple[int, ...]
     first: int
+    alone: tuple[int, ...]
+    slopes: tuple[int, int, int]
 
     def networks_level(self, level: int) -> int:
         """Return the level of the networks."""
@@ -48,11 +75,27 @@ class Schedule:
         """Return the code of the residual's step."""
         return round(float(np.interp(level, self.levels, self.codes)))
 
+    def steps_behind(self, level: int) -> Steps:
+        """Return the steps of a residual behind the networks, of what is no photograph."""
+        return Steps(max(self.step_code(level) - self.slopes[0], 0), self.slopes)
+
+    def steps_alone(self, level: int) -> Steps:
+        """Return the steps of a residual that is all there is."""
+        return Steps(round(float(np.interp(level, self.levels, self.alone))), self.slopes)
+
 
 SCHEDULES = {
-    "psnr": Schedule((0, 160, 182, 200), (0, 160, 200, 200), (66, 35, 26, 14), first=160),
+    "psnr": Schedule(
+        *((0, 160, 182, 200), (0, 160, 200, 200), (66, 35, 26, 14)),
+        first=160,
+        alone=(60, 29, 21, 11),
+        slopes=(1, 1, 1),
+    ),
     "visual": Schedule(
-        (0, 150, 168, 182, 200), (0, 150, 168, 182, 200), (70, 40, 37, 26, 14), first=168
+        *((0, 150, 168, 182, 200), (0, 150, 168, 182, 200), (70, 40, 37, 26, 14)),
+        first=168,
+        alone=(60, 31, 27, 19, 6),
+        slopes=(2, 3, 3),
     ),
 }
 
@@ -73,19 +116,27 @@ def has_edges(levels: Levels) -> bool:
     return bool(flat or (steps > EDGE).sum() > EDGE_SHARE * steps.size)
 
 
-def choose(wanted: Levels, decoded: Levels | None, code: int) -> tuple[bytes, Residual, float]:
+def has_letters(levels: Levels) -> bool:
+    """Tell whether neighbours differ as often as they do in text and drawings alone."""
+    steps = np.abs(np.diff(_signed(levels[::4]), axis=1))
+    return bool((steps > EDGE).sum() > LETTERS_SHARE * steps.size)
+
+
+def choose(wanted: Levels, decoded: Levels | None, steps: Steps) -> tuple[bytes, Residual, float]:
     """Return a payload, what it says, and what it costs: its bits and the error it leaves.
+
+    An error counts in steps, so less where these are larger.
 
     Args:
         wanted: the tile's pixels in levels, (H, W, C).
         decoded: what the networks make of them; None for a residual that is all there is.
-        code: of the steps of all planes.
+        steps: of all planes.
     """
     alone = decoded is None
     difference = _signed(wanted) - (GREY if decoded is None else decoded)
     coefficients = forward(difference)
-    residual = _quantise(coefficients, code, alone)
-    left = coefficients / step_of(code) - residual.symbols
+    residual = _quantise(coefficients, steps, alone)
+    left = coefficients / residual.worth - residual.symbols
     if not residual.symbols.any():
         return b"", residual, float(np.square(left).sum()) / BIT
     payload = pack(residual)
@@ -121,21 +172,21 @@ def _rough_bits(difference: Levels, code: int, alone: bool = False) -> float:
     return float(np.log2(1 + np.square(steps)).sum())
 
 
-def _quantise(coefficients: NDArray[np.float64], code: int, alone: bool) -> Residual:
+def _quantise(coefficients: NDArray[np.float64], steps: Steps, alone: bool) -> Residual:
     """Choose symbols by rate and distortion: rounded, one less, or 0."""
-    x = coefficients / step_of(code)
+    codes, slopes = steps.of(len(coefficients))
+    x = coefficients / worth_of(codes, slopes)
     size = np.abs(x)
     first = np.copysign(np.floor(size + 1 - ROUND_UP), x).astype(np.int32)
     if alone:
         first[:, 0, 0] = np.rint(x[:, 0, 0])
-    codes = (code,) * len(x)
     places = np.flatnonzero(size > 0.5)
     row = _tables_of(coded_symbols(Residual(first, codes, alone))).ravel()[places]
     symbols = np.zeros(x.shape, np.int32)
     symbols.ravel()[places] = np.copysign(_cheapest(size.ravel()[places], row), x.ravel()[places])
     if alone:
         symbols[:, 0, 0] = first[:, 0, 0]
-    return Residual(symbols, codes, alone)
+    return Residual(symbols, codes, alone, slopes)
 
 
 def _cheapest(size: NDArray[np.float64], row: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -16,6 +16,8 @@ PARTS = {HYPER: 0, LOW: 1, ALPHA: 2, MIDDLE: 3, TILE: 4, EXACT: 4, RESIDUAL: 5}
 """Sections of a tile and their order; it has one in place 4, others may be there."""
 PIXELS = 4
 METADATA = frozenset((b"i", b"e", b"x", b"p", b"d", b"c", b"k"))  # each at most once
+NAME, NAME_BYTES = b"N", 8
+"""The section behind the header that names a model of one's own, and the bytes of its payload."""
 MAX_METADATA = 1 << 22  # bytes that one of these sections may have
 MOST_METADATA = 1 << 23  # that all of them may have together
 LAST = 0x80  # bit of the type of the section that ends the file
@@ -23,6 +25,7 @@ PIECE = 1 << 20  # bytes read at once
 NUMBER_BYTES = 4  # of a length or a tile's number at most, seven bits each
 MOST_BYTES = 1 << 7 * NUMBER_BYTES  # what a payload is less than
 CRC_BYTES = 4
+NAME_SIZE = 2 + CRC_BYTES + NAME_BYTES  # bytes of that section
 
 Parts = dict[bytes, bytes]  # the payloads of a tile by their types
 
@@ -126,6 +129,23 @@ def read_payload(file: Any, head: Head, most: int) -> bytes:
         found = f"section {head.name} is damaged: CRC-32 {actual:08x}"
         raise FormatError(f"{found}, written {head.crc:08x}")
     return payload
+
+
+def read_name(file: Any) -> str:
+    """Read the section that names a model; return the name, in hexadecimal digits.
+
+    Raises:
+        TruncatedError: the file ends before.
+        FormatError: another section is there, or it is damaged.
+    """
+    section = _all(file, NAME_SIZE)
+    name = section[-NAME_BYTES:]
+    if section[:2] != NAME + bytes([NAME_BYTES]):
+        found = f"section {chr(section[0] & ~LAST)!r} behind the header"
+        raise FormatError(f"found {found}, expected the name of the model, {NAME_BYTES} bytes")
+    if section != pack_section(NAME, name):
+        raise FormatError(f"section {NAME.decode()!r} is damaged: its CRC-32 is another")
+    return name.hex()
 
 
 def by_tile(sections: list[tuple[Head, bytes]], count: int) -> dict[int, Parts]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from . import codec, depth, transparency
+from . import codec, depth, sketches, transparency
 from .arrays import Samples
 from .container import LEVELS
 from .encoder_rule import DEFAULT, EncoderOptions, is_number
@@ -137,14 +137,21 @@ def _smallest_file(
     """Return the level and the bytes of the smallest file that is as good as a target."""
     files: dict[int, bytes] = {}
 
-    def value_at(level: int) -> float:
-        coded = codec.encode_with_reconstruction(pixels, level, options)
-        files[level] = coded[0]
-        colours = transparency.split(pixels)[0], transparency.split(coded[1])[0]
-        return min(scale.measure(*colours), EXACT)
+    def measured(
+        some: Samples, level: int, options: EncoderOptions = options
+    ) -> tuple[bytes, float]:
+        data, found = codec.encode_with_reconstruction(some, level, options)
+        colours = transparency.split(some)[0], transparency.split(found)[0]
+        return data, min(scale.measure(*colours), EXACT)
 
-    curve = Curve(value_at)
+    def value_at(level: int) -> float:
+        files[level], value = measured(pixels, level)
+        return value
+
     small = pixels.shape[0] * pixels.shape[1] <= SMALL
+    quick = replace(options, effort=0)
+    sketch = sketches.shape_of(lambda part, level: measured(part, level, quick)[1], pixels)
+    curve = Curve(value_at, None if small else sketch)
     curve.approach(target, (target - scale.start) / scale.slope, scale.slope, above=True)
     reached = curve.where(lambda value: value >= target)
     if reached and small:
@@ -182,7 +189,13 @@ def _largest_file(
         files[level] = codec.encode_pixels(pixels, level, options)
         return math.log(len(files[level]))
 
-    curve, count = Curve(log_size_at), pixels.shape[0] * pixels.shape[1]
+    count = pixels.shape[0] * pixels.shape[1]
+    share = math.log(count / math.prod(sketches.part_of(pixels).shape[:2]))
+    quick = replace(options, effort=0)
+    sketch = sketches.shape_of(
+        lambda part, level: share + math.log(len(codec.encode_pixels(part, level, quick))), pixels
+    )
+    curve = Curve(log_size_at, None if count <= SMALL else sketch)
     start = math.log(8 * limit / count / LEAST_BPP) / SIZE_SLOPE
     curve.approach(math.log(limit), start, SIZE_SLOPE, above=False)
     fitting = [level for level in files if len(files[level]) <= limit]
@@ -200,10 +213,17 @@ def _largest_file(
 
 
 class Curve:
-    """A value at each of the levels, uneven perhaps, measured where it is asked for."""
+    """A value at each of the levels, uneven perhaps, measured where it is asked for.
 
-    def __init__(self, value_at: Callable[[int], float]) -> None:
-        self._value_at = value_at
+    Args:
+        value_at: measures it at a level.
+        shape: what is known of it before, in much less time; None: nothing.
+    """
+
+    def __init__(
+        self, value_at: Callable[[int], float], shape: sketches.Shape | None = None
+    ) -> None:
+        self._value_at, self._shape = value_at, shape
         self.values: dict[int, float] = {}
 
     def try_level(self, level: int) -> float:
@@ -235,6 +255,8 @@ class Curve:
         """
         guess, low, high = start, -1, LEVELS  # the target is crossed after low, by high
         for _ in range(TRIES):
+            if self._shape is not None:
+                guess = sketches.crossing(self._shape, self.values, (low, high), target, above)
             level = min(max(round(guess), low + 1), high - 1)
             value = self.try_level(level)
             wanted = value >= target if above else value <= target

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import decoder, depth, dither, inputs, limits, networks, residual
+from . import container, decoder, depth, dither, inputs, limits, networks, residual
 from .arrays import Pixels, Samples
 from .container import HEADER_SIZE, Header
 from .errors import FormatError, InputError
@@ -79,6 +79,7 @@ def decode(file: Any, factor: int) -> Pixels:
     if not isinstance(header, Header):
         pixels = dither.decode(head + inputs.rest(file, header))
         return _averaged(pixels.reshape(*pixels.shape[:2], -1), factor).squeeze()
+    header = container.with_name(header, file)
     parts = _read(file, header, factor)
     channels = header.channels + header.alpha
     found = np.empty((height, width, channels), np.uint8)
@@ -160,7 +161,7 @@ def _small(parts: Parts, place: Tile, header: Header, factor: int) -> tuple[Pixe
         if tile.residual is not None:
             planes = depth.rounded(residual.add(planes, tile.residual))
         return _averaged(planes, factor), alpha
-    model = networks.load(header.model_id)
+    model = networks.load(header.model)
     quarter = model.preview(tile.y_hat, header.networks_level)
     height, width = (-(-side // QUARTER) for side in sides)
     planes = decoder.from_networks(quarter[:height, :width], header)

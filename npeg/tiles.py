@@ -180,7 +180,7 @@ class Synthesis:
 
     def _run(self, window: Tile) -> Levels:
         """Return what the synthesis makes of the latents that cover a window."""
-        model = self._model or networks.load(self._header.model_id)
+        model = self._model or networks.load(self._header.model)
         frame = window.latents()
         sides = frame.bottom - frame.top, frame.right - frame.left
         y_hat = np.zeros((model.latents, *sides), np.float32)

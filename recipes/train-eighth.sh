@@ -27,4 +27,4 @@ python -m npeg.training.steps.to_eight_bits "$OUT/flat/checkpoint.pt" "$OUT/imag
 
 # Qualities as people mean them, then the export.
 python -m npeg.training.steps.calibrate "$OUT/eight/checkpoint.pt" "$VAL" --out "$OUT/calibrated.safetensors"
-npeg export "$OUT/calibrated.safetensors" --images "$IMAGES" --fit 32 --out npeg/models/eighth
+npeg export "$OUT/calibrated.safetensors" --images "$IMAGES" --fit 32 --out "$OUT/model"  # npeg/models/eighth has it

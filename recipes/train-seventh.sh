@@ -26,4 +26,4 @@ python -m npeg.training.steps.to_eight_bits "${FROM:-recipes/seventh-flat.safete
 # chosen anew as the encoder does it since (docs/decisions, 47).
 "${both[@]}" --out "$OUT/synthesis" --resume "$OUT/eight-bits/checkpoint.pt" --only-synthesis \
     --lr 1e-4 --decay "${LAST:-1000}" --seed 18 --steps "${LAST:-1000}"
-npeg export "$OUT/synthesis/checkpoint.pt" --images "$IMAGES" --fit 64 --out npeg/models/seventh
+npeg export "$OUT/synthesis/checkpoint.pt" --images "$IMAGES" --fit 64 --out "$OUT/model"  # npeg/models/seventh has it

@@ -6,6 +6,7 @@ import sys
 import pytest
 from test_bench_run import bench, encoded, images, rows  # noqa: F401  # fixtures
 
+import npeg.dask_cluster
 from npeg.bench.codecs import find_codec
 from npeg.bench.metrics import METRICS
 from npeg.bench.run import cluster
@@ -124,7 +125,7 @@ def test_a_scheduler_that_does_not_answer_gets_one_clear_line(
     monkeypatch,
     capsys,
 ):
-    monkeypatch.setattr(cluster, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(npeg.dask_cluster, "TIMEOUT_S", 0.3)
     with socket.socket() as taken:
         taken.bind(("localhost", 0))  # bound, but nobody listens
         where = address.format(port=taken.getsockname()[1]) or "tcp://localhost:1"
@@ -135,7 +136,7 @@ def test_a_scheduler_that_does_not_answer_gets_one_clear_line(
 
 
 def test_a_scheduler_without_workers_gets_one_clear_line(images, tmp_path, monkeypatch, capsys):  # noqa: F811
-    monkeypatch.setattr(cluster, "TIMEOUT_S", 3)
+    monkeypatch.setattr(npeg.dask_cluster, "TIMEOUT_S", 3)
     with distributed.LocalCluster(
         n_workers=0, processes=False, dashboard_address=":0", protocol="tcp"
     ) as empty:
@@ -147,7 +148,7 @@ def test_a_scheduler_without_workers_gets_one_clear_line(images, tmp_path, monke
 
 def test_without_dask_the_command_to_install_it_is_named(images, tmp_path, monkeypatch, capsys):  # noqa: F811
     monkeypatch.setitem(sys.modules, "distributed", None)
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(npeg.dask_cluster, "find_spec", lambda name: None)
     command = ["--images", images, "--out", tmp_path / "out", "--codecs", "png"]
     assert bench(*command, "--metrics", "psnr", "--engine", "dask") == 1
     assert capsys.readouterr().err == ('npeg: --engine dask needs Dask: pip install "npeg[dask]"\n')

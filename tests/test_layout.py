@@ -15,7 +15,9 @@ ORDER = [
         "errors",
         "arrays",
         "weights",
+        "sections",
         "container",
+        "own_models",
         "depth",
         "adaptive",
         "planes",
@@ -33,6 +35,7 @@ ORDER = [
         "decoder",
         "encoder",
         "codec",
+        "sketches",
         "targets",
     ),
 ]

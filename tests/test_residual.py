@@ -15,6 +15,7 @@ from npeg.encoder_rule import EncoderOptions
 from npeg.errors import FormatError, NpegError
 from npeg.residual import Residual
 from npeg.residual_order import BINS, Group, Order, bin_of, middle_of_bin
+from npeg.residual_rule import Steps
 from npeg.sections import EXACT, RESIDUAL, TILE
 
 SIZES = [(1, 1), (1, 70), (7, 8), (8, 9), (33, 1), (64, 63), (70, 70)]
@@ -86,6 +87,28 @@ def test_contexts_are_integers_and_bins_are_in_order() -> None:
     order.run(np.zeros((1, 15), np.int64), visit)
     assert all(index.dtype.kind == "i" for index in seen)
     assert sum(index.size for index in seen) == 3 * 4 * 64
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_steps_may_grow_with_frequency(planes: int) -> None:
+    symbols = random_residual(40, 33, planes).symbols
+    wanted = Residual(symbols, (24,) * planes, True, (2, 15, 0)[:planes])
+    found = residual.unpack(residual.pack(wanted), 40, 33, planes, alone=True)
+    assert found.slopes == wanted.slopes
+    assert found.worth[0, 0, 0].item() == 8
+    assert np.isclose(found.worth[0, 3, 5].item(), 8 * 2 ** (8 * 2 / 16))
+    assert (found.symbols == symbols).all()
+
+
+def test_text_has_finer_and_sloped_steps_and_photographs_have_not(photograph: Pixels) -> None:
+    y, x = np.mgrid[:96, :96]
+    gradient = np.stack([2 * x, 2 * y, 255 - x - y], axis=2)
+    text = np.where(((x // 3 + y // 5) % 3 == 0)[..., None], [255, 240, 40], gradient)
+    for pixels, sloped in ((text.astype(np.uint8), True), (photograph, False)):
+        _, (parts,) = container.read_tiles(codec.encode_pixels(pixels, 184))
+        head = parts[RESIDUAL][:6]
+        assert bool(head[1] >> 4) == sloped
+        assert (parts[TILE] == b"") == sloped
 
 
 def test_every_truncation_is_refused() -> None:
@@ -192,7 +215,7 @@ def test_one_level_of_difference_in_the_networks_changes_no_symbol() -> None:
 def test_choosing_by_rate_costs_less_than_rounding(photograph: Pixels) -> None:
     noisy = np.clip(photograph + np.random.default_rng(2).normal(0, 9, photograph.shape), 0, 255)
     known = noisy.astype(np.uint8)
-    payload, chosen, cost = residual_rule.choose(photograph, known, 24)
+    payload, chosen, cost = residual_rule.choose(photograph, known, Steps(24))
     assert cost < residual_rule.cost_without(photograph, known, 24)
     x = residual.forward(photograph.astype(np.int16) - known) / residual.step_of(24)
     rounded = Residual(np.rint(x).astype(np.int32), chosen.steps)

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
+from ..weights import SUMS
 
+SHIPPED = Path(__file__).parents[1] / "models"
 FIT_IMAGES = 12  # images that the tables are fitted to, spread over the folder
 STEPS_IMAGES = 64  # images that the restorer's 8-bit steps are fitted to
 FIT_QUALITIES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
@@ -26,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which networks these are (default npeg)",
     )
     add("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    add("-f", "--force", action="store_true", help="overwrite a model folder that exists")
     add(
         "--images",
         type=Path,
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the weights of a checkpoint as ONNX graphs and integer tables."""
+    check_output(args.out, args.force)
     if args.codec == "restorer":
         return _export_restorer(args)
     if args.codec != "npeg":
@@ -61,6 +65,23 @@ def run(args: argparse.Namespace) -> int:
     size = sum(path.stat().st_size for path in args.out.iterdir())
     print(f"{args.out}: step {state['step']}, {size / 1e6:.1f} MB")
     return 0
+
+
+def check_output(folder: Path, force: bool) -> None:
+    """Refuse to replace what is at a folder's place.
+
+    Raises:
+        InputError: shipped weights, another thing than a model, or a model and force is not set.
+    """
+    place = folder.resolve()
+    if SHIPPED.resolve() in (place, *place.parents):
+        raise InputError(f"found the folder of shipped weights, expected another one: {folder}")
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / SUMS).is_file():
+        raise InputError(f"found {folder}, which is no model, expected a new folder")
+    if not force:
+        raise InputError(f"{folder} exists (-f overwrites it)")
 
 
 def _export_dither(args: argparse.Namespace) -> int:

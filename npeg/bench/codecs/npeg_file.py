@@ -22,6 +22,7 @@ class Npeg(Codec):
 
     effort: int = 1
     tune: str = "visual"
+    model: str = ""  # a name where NPEG_MODELS leads; empty: the tune's
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         """Return the whole file."""
@@ -29,7 +30,7 @@ class Npeg(Codec):
         from npeg.encoder_rule import EncoderOptions
 
         with threads(self.threads):
-            options = EncoderOptions(self.effort, self.tune)
+            options = EncoderOptions(self.effort, self.tune, model=self.model or None)
             return encode_pixels(image, round(2 * quality), options)
 
     def decode(self, data: bytes) -> Pixels:
@@ -42,9 +43,11 @@ class Npeg(Codec):
     @classmethod
     def version(cls) -> str:
         """Return the version and a fingerprint of the weights, which change the files too."""
+        from npeg import own_models
         from npeg.networks import FOLDER, MODELS, fingerprint
 
         folders = [FOLDER / name for name in (*MODELS.values(), "residual")]
+        folders += own_models.everywhere()
         return f"npeg {npeg.__version__}, weights {fingerprint(folders)}"
 
 

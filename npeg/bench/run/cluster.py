@@ -4,19 +4,15 @@ Enters: tasks. Leaves: a result for each, or the reason why there is none: what 
 A worker measures one point at a time, with the same versions of codecs and metrics as here.
 """
 
-import logging
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from functools import lru_cache, partial
-from importlib.util import find_spec
-from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from npeg import dask_cluster
 from npeg.arrays import Pixels
 from npeg.bench.codecs import find_codec
 from npeg.bench.metrics import METRICS
@@ -24,18 +20,7 @@ from npeg.bench.run.measure import Failure, Task, measure
 from npeg.bench.run.photos import Photo
 from npeg.bench.run.runner import Engine
 from npeg.bench.run.store import Result
-from npeg.errors import InputError, NpegError
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
-
-TIMEOUT_S = 10.0  # for the scheduler to answer, and for a first worker
-LOST_S = 60.0  # without any worker: one that died may be started anew
-QUEUE = 3  # tasks a worker's thread: one that runs, and enough to go on with
-CONFIG = {
-    "distributed.scheduler.allowed-failures": 0,  # a task that kills workers is found out here
-    "distributed.admin.large-graph-warning-threshold": "1 GB",  # tasks carry their photographs
-}
 _one_at_a_time = Lock()  # for workers with several threads: codecs and metrics may share state
 
 
@@ -49,8 +34,7 @@ def dask_engine(scheduler: str | None, jobs: int) -> Engine:
     Raises:
         InputError: Dask is not installed.
     """
-    if not find_spec("distributed"):
-        raise InputError('--engine dask needs Dask: pip install "npeg[dask]"')
+    dask_cluster.check()
     return partial(measure_on_cluster, scheduler=scheduler, jobs=jobs)
 
 
@@ -65,55 +49,17 @@ def measure_on_cluster(
         InputError: the scheduler does not answer, or its workers are not like this process.
         NpegError: the scheduler or all workers are lost.
     """
-    with _connect(scheduler, jobs) as client:
-        threads = _check_workers(client, tasks)
-        suspects = []
-        for task, result in _measure(client, tasks, QUEUE * threads):
-            if result is None:
-                suspects.append(task)
-            else:
-                yield task, result
-        for suspect in suspects:
-            for task, result in _measure(client, [suspect], 1):
-                yield task, result or Failure(task.point, "the process died")
+    codecs = {task.point.codec: task.point.threads for task in tasks}
+    metrics = sorted({name for task in tasks for name in task.metrics})
+    with dask_cluster.connect(scheduler, jobs) as client:
+        threads = dask_cluster.check_workers(client, "npeg bench", _versions, codecs, metrics)
+        found = dask_cluster.spread(client, _measure_there, tasks, _arguments, threads)
+        for task, result in found:
+            yield task, result or Failure(task.point, "the process died")
 
 
-def _measure(
-    client: "Client", tasks: Sequence[Task], limit: int
-) -> Iterator[tuple[Task, Result | Failure | None]]:
-    """Yield tasks with their results, None if their worker died, having `limit` under way."""
-    from distributed import wait
-
-    waiting = iter(tasks)
-    under_way: dict[Future[Any], Task] = {}
-    while True:
-        for task in islice(waiting, limit - len(under_way)):
-            under_way[client.submit(_measure_there, task, *_pack(task.point.photo), pure=False)] = (
-                task
-            )
-        if not under_way:
-            return
-        try:
-            done = wait(list(under_way), timeout=LOST_S, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            if not _threads(client):
-                raise NpegError("the Dask cluster has lost all its workers") from None
-            continue
-        except CancelledError:
-            raise NpegError("the Dask scheduler was lost") from None
-        for future in done:
-            yield under_way.pop(future), _result(future)
-
-
-def _result(future: "Future[Any]") -> Result | Failure | None:
-    from distributed.scheduler import KilledWorker
-
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, KilledWorker):
-        return None
-    raise NpegError(f"a Dask worker failed: {error}")  # its codecs' errors are no exceptions here
+def _arguments(task: Task) -> tuple[Any, ...]:
+    return task, *_pack(task.point.photo)
 
 
 def _measure_there(task: Task, data: bytes, height: int, width: int) -> Result | Failure:
@@ -149,58 +95,3 @@ def _versions(codecs: Mapping[str, int], metrics: Sequence[str]) -> dict[str, st
         **{spec: _version(spec, threads) for spec, threads in codecs.items()},
         **{f"metric {name}": METRICS[name].missing() or METRICS[name].version for name in metrics},
     }
-
-
-def _check_workers(client: "Client", tasks: Sequence[Task]) -> int:
-    """Return the number of the workers' threads.
-
-    Raises InputError if there is no worker, or one has not the same codecs and metrics as here.
-    """
-    try:
-        client.wait_for_workers(1, timeout=TIMEOUT_S)
-    except TimeoutError:
-        raise InputError("the Dask scheduler has no workers") from None
-    codecs = {task.point.codec: task.point.threads for task in tasks}
-    metrics = sorted({name for task in tasks for name in task.metrics})
-    here = _versions(codecs, metrics)
-    try:
-        found = client.run(_versions, codecs, metrics)
-    except Exception as error:  # whatever keeps a worker from importing npeg or a codec
-        raise InputError(f"a Dask worker cannot run npeg bench: {error}") from None
-    for address, there in found.items():
-        for what, version in there.items():
-            if version != here[what]:
-                raise InputError(f"Dask worker {address} has {version}, expected {here[what]}")
-    return _threads(client)
-
-
-def _threads(client: "Client") -> int:
-    return sum(client.nthreads().values())
-
-
-@contextmanager
-def _connect(scheduler: str | None, jobs: int) -> "Iterator[Client]":
-    """Connect to a scheduler, or to a cluster of this machine's that ends with the block."""
-    import dask
-    from distributed import Client, LocalCluster
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised
-    with dask.config.set(CONFIG):
-        if scheduler is None:
-            with (
-                LocalCluster(
-                    n_workers=jobs,
-                    threads_per_worker=1,
-                    dashboard_address=":0",
-                    silence_logs=logging.CRITICAL,
-                ) as cluster,
-                Client(cluster) as client,
-            ):
-                yield client
-            return
-        try:
-            client = Client(scheduler, timeout=TIMEOUT_S)
-        except (OSError, ValueError, ImportError):  # silent, no address, of an unknown protocol
-            raise InputError(f"no Dask scheduler answers at {scheduler}") from None
-        with client:
-            yield client

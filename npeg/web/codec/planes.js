@@ -72,8 +72,8 @@ const GUESSING = 2;
 const DIRECT = 4;
 const WEIGHTS = 8;
 
-/** The raw bits of each token, and the values that they begin at: all that 8-bit samples need. */
-const LOW_BITS = Uint8Array.from({ length: SMALL + 4 * 7 }, (_, token) =>
+/** The raw bits of each token, and the values that they begin at: those of 16-bit samples too. */
+const LOW_BITS = Uint8Array.from({ length: SMALL + 4 * 15 }, (_, token) =>
   token < SMALL ? 0 : (token - SMALL) / 4 + 2
 );
 const FIRST_VALUE = Uint32Array.from(LOW_BITS, (_, token) =>

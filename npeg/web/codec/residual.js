@@ -4,8 +4,9 @@
  * Enters: a payload, and a tile's pixels of the networks. Leaves: those pixels with a difference
  * added.
  *
- * @typedef {{symbols: Int32Array[][], steps: number[], alone: boolean}} Residual of each plane 64
- *   bands of h * w blocks; the code of its step; whether the networks have no say
+ * @typedef {{symbols: Int32Array[][], steps: number[], slopes: number[], alone: boolean}} Residual
+ *   of each plane 64 bands of h * w blocks; the code of its step and by how many sixteenths of an
+ *   octave it grows from a diagonal of bands to the next; whether the networks have no say
  * @typedef {import("./residual_order.js").Place} Place
  */
 
@@ -42,7 +43,7 @@ export const stepOf = (code) => 2 ** (code / 8);
  * @throws {FormatError} the payload holds none
  */
 export function unpack(payload, tables, [height, width], planes, alone, watch = () => {}) {
-  const { steps, extents } = readHead(payload, planes);
+  const { steps, slopes, extents } = readHead(payload, planes);
   const decoder = new Decoder(payload.subarray(2 * planes), tables);
   const shape = [Math.ceil(height / SIDE), Math.ceil(width / SIDE)];
   if (decoder.states.length < fewestLanes(extents, shape[0] * shape[1])) {
@@ -64,23 +65,23 @@ export function unpack(payload, tables, [height, width], planes, alone, watch = 
     return found;
   });
   if (alone) symbols.forEach((bands) => sumRows(bands[0], shape[1]));
-  return { symbols, steps, alone };
+  return { symbols, steps, slopes, alone };
 }
 
-/** Return the step codes and extents of the planes. */
+/** Return the step codes, the slopes and the extents of the planes. */
 function readHead(payload, planes) {
   if (payload.length < 2 * planes) {
     const found = `residual has ${payload.length} bytes`;
     throw new FormatError(`${found}, its head alone ${2 * planes}`);
   }
   const head = [...payload.subarray(0, 2 * planes)];
-  const [steps, extents] = [0, 1].map((odd) => head.filter((_, i) => i % 2 === odd));
-  const largest = Math.max(...extents);
-  if (Math.max(...steps) >= STEP_CODES || largest > DIAGONALS || !largest) {
+  const [steps, shapes] = [0, 1].map((odd) => head.filter((_, i) => i % 2 === odd));
+  const [slopes, extents] = [shapes.map((n) => n >> 4), shapes.map((n) => n & 15)];
+  if (Math.max(...steps) >= STEP_CODES || !Math.max(...extents)) {
     const list = (numbers) => `(${numbers.join(", ")}${numbers.length > 1 ? "" : ","})`;
     throw new FormatError(`residual has steps ${list(steps)} and extents ${list(extents)}`);
   }
-  return { steps, extents };
+  return { steps, slopes, extents };
 }
 
 /** Return how many lanes a payload must have at least: they bound the time of decoding. */
@@ -106,10 +107,14 @@ function sumRows(band, width) {
  * @param {import("./tiles.js").Tile} tile
  * @param {Residual} residual
  */
-export function add(pixels, { top, bottom, left, right }, { symbols, steps, alone }) {
+export function add(pixels, { top, bottom, left, right }, { symbols, steps, slopes, alone }) {
   const [, width, channels] = pixels.shape;
   const w = Math.ceil((right - left) / SIDE);
-  const worth = steps.map(stepOf);
+  const worth = steps.map((code, c) =>
+    Float64Array.from({ length: SIDE * SIDE }, (_, band) => {
+      return 2 ** (code / 8 + (slopes[c] / 16) * ((band >> 3) + (band & 7)));
+    })
+  );
   for (let block = 0; block < symbols[0][0].length; block++) {
     const samples = symbols.map((bands, c) => inverse(bands, block, worth[c]));
     const [y0, x0] = [top + SIDE * Math.floor(block / w), left + SIDE * (block % w)];
@@ -133,7 +138,7 @@ function inverse(bands, block, worth) {
   const half = new Float64Array(SIDE * SIDE); // (y, v)
   const samples = new Float64Array(SIDE * SIDE); // (y, x)
   for (let band = 0; band < SIDE * SIDE; band++) {
-    const coefficient = worth * bands[band][block];
+    const coefficient = worth[band] * bands[band][block];
     if (!coefficient) continue;
     const [u, v] = [band >> 3, band & 7];
     for (let y = 0; y < SIDE; y++) half[y * SIDE + v] += coefficient * COSINES[u * SIDE + y];

@@ -21,6 +21,7 @@ export const PARTS = {
   [EXACT]: 4,
   [RESIDUAL]: 5,
 };
+export const NAME = "N"; // of a model of one's own, which browsers do not have
 export const METADATA = "iexpdck"; // types of sections, each at most once
 export const MAX_METADATA = 2 ** 22; // bytes that one of these sections may have
 export const MOST_METADATA = 2 ** 23; // that all of them may have together
@@ -102,6 +103,9 @@ export function* sectionsOf(data, at, numbered) {
 }
 
 function checkType(type, last) {
+  if (type === NAME) {
+    throw new FormatError("file needs a model of somebody's own, which browsers do not have");
+  }
   if (!(type in PARTS) && !/^[a-z]$/.test(type)) {
     throw new FormatError(`section type '${type}' is not known and needed for the pixels`);
   }
