@@ -63,7 +63,11 @@ export function settled(header, tiles) {
 
 /** Put beside each coded tile what the networks leave, or in its place a residual alone. */
 async function addResiduals(models, planes, { found, coded }, header, tune, step) {
-  const code = rule.stepCode(tune.schedule, header.level);
+  const steps = {
+    code: rule.stepCode(tune.schedule, header.level),
+    behind: rule.stepsBehind(tune.schedule, header.level),
+    alone: rule.stepsAlone(tune.schedule, header.level),
+  };
   const isTried = header.level >= tune.schedule.first;
   const wanted = tilesOf(header).map((tile) => cut(planes, tile));
   if (!isTried && !wanted.some(rule.hasEdges)) return;
@@ -72,19 +76,34 @@ async function addResiduals(models, planes, { found, coded }, header, tune, step
   for (const [i, tile] of tilesOf(header).entries()) {
     if (isTried || rule.hasEdges(wanted[i])) {
       const known = cut(decoded, tile);
-      coded[i] = withResidual(coded[i], wanted[i], known, { code, tables, isTried });
+      coded[i] = withResidual(coded[i], wanted[i], known, { steps, tables, isTried });
     }
     await step();
   }
 }
 
 /**
- * Return the cheapest of a tile as it is, with a residual, or that alone.
+ * Return the cheapest of a tile as it is, with a residual, or that alone; text and drawings have other
+ * steps then.
  * @param {import("./container.js").Parts} parts as the networks code it
  * @param {Planes} wanted its pixels, (h, w, C)
  * @param {Planes} known what the networks make of it
  */
-function withResidual(parts, wanted, known, { code, tables, isTried }) {
+function withResidual(parts, wanted, known, { steps, tables, isTried }) {
+  const found = cheapest(parts, wanted, known, { code: steps.code, tables, isTried });
+  if (!(RESIDUAL in found) || !rule.hasLetters(wanted)) return found;
+  const isAlone = !(HYPER in found) && !found[TILE].length;
+  if (!isAlone && isTried) return found;
+  const choice = isAlone
+    ? rule.choose(wanted, null, steps.alone, tables)
+    : rule.choose(wanted, known, steps.behind, tables); // no photograph has one there
+  if (choice.payload) return { ...found, [RESIDUAL]: choice.payload };
+  return isAlone ? found : parts;
+}
+
+/** Return the cheapest way with the steps that photographs have. */
+function cheapest(parts, wanted, known, { code, tables, isTried }) {
+  const steps = { code, slopes: [0, 0, 0] };
   const bits = 8 * Object.values(parts).reduce((sum, payload) => sum + payload.length, 0);
   const isBehind = isTried || rule.isOdd(wanted, known, code);
   const isAlone =
@@ -95,11 +114,11 @@ function withResidual(parts, wanted, known, { code, tables, isTried }) {
     if (payload && cost < least) [best, least] = [{ ...before, [RESIDUAL]: payload }, cost];
   };
   if (isBehind || isAlone) {
-    const { payload, cost } = rule.choose(wanted, known, code, tables);
+    const { payload, cost } = rule.choose(wanted, known, steps, tables);
     consider(payload, bits + cost, parts);
   }
   if (isAlone) {
-    const { payload, cost } = rule.choose(wanted, null, code, tables);
+    const { payload, cost } = rule.choose(wanted, null, steps, tables);
     consider(payload, cost, { [TILE]: new Uint8Array() });
   }
   return best;

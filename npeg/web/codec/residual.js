@@ -31,6 +31,12 @@ export const [LUMA, RED_BLUE, GREEN] = [1 / Math.sqrt(3), 1 / Math.sqrt(2), 1 / 
 /** Return what a symbol is worth of an orthonormal coefficient, in levels. */
 export const stepOf = (code) => 2 ** (code / 8);
 
+/** Return what a symbol of each band is worth, (64,), by the code of a step and its slope. */
+export function worthOf(code, slope) {
+  const of = (band) => 2 ** (code / 8 + (slope / 16) * ((band >> 3) + (band & 7)));
+  return Float64Array.from({ length: SIDE * SIDE }, (_, band) => of(band));
+}
+
 /**
  * Return the residual of a tile.
  * @param {Uint8Array} payload of its section
@@ -110,11 +116,7 @@ function sumRows(band, width) {
 export function add(pixels, { top, bottom, left, right }, { symbols, steps, slopes, alone }) {
   const [, width, channels] = pixels.shape;
   const w = Math.ceil((right - left) / SIDE);
-  const worth = steps.map((code, c) =>
-    Float64Array.from({ length: SIDE * SIDE }, (_, band) => {
-      return 2 ** (code / 8 + (slopes[c] / 16) * ((band >> 3) + (band & 7)));
-    })
-  );
+  const worth = steps.map((code, c) => worthOf(code, slopes[c]));
   for (let block = 0; block < symbols[0][0].length; block++) {
     const samples = symbols.map((bands, c) => inverse(bands, block, worth[c]));
     const [y0, x0] = [top + SIDE * Math.floor(block / w), left + SIDE * (block % w)];

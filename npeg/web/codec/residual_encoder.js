@@ -96,7 +96,7 @@ export function pack(what, shape, tables) {
   const indexes = new Uint8Array(told.length).fill(SHIFT_TABLE);
   const coded = [{ symbols: Int32Array.from(told), indexes }];
   for (const group of groups) coded.push({ symbols: group.symbols, indexes: shifted(group, shifts) });
-  const head = Uint8Array.from(what.steps.flatMap((code, plane) => [code, extents[plane]]));
+  const head = Uint8Array.from(what.steps.flatMap((code, plane) => [code, extents[plane] | (what.slopes[plane] << 4)]));
   const fewest = residual.fewestLanes(extents, shape[0] * shape[1]);
   return concat([head, encode(coded, tables, fewest)]);
 }

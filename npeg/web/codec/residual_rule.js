@@ -6,13 +6,15 @@
  *
  * @typedef {import("./networks.js").Planes} Planes
  * @typedef {import("./encoder_rule.js").Schedule} Schedule
+ * @typedef {{code: number, slopes: number[]}} Steps the code of all planes' steps, and by how much they
+ *   grow, see `Residual`
  * @typedef {{payload: ?Uint8Array, cost: number}} Choice in bits; null: every symbol is 0
  */
 
 import { round } from "./encoder_rule.js";
 import { MAX_MAGNITUDE, TOKEN_OF_MAGNITUDE } from "./entropy.js";
 import { ENTRIES } from "./rans.js";
-import { stepOf } from "./residual.js";
+import { stepOf, worthOf } from "./residual.js";
 import { bestShifts, blocksOf, codedSymbols, forward, grouped, manyBands, pack, shifted } from "./residual_encoder.js";
 import { SIDE } from "./residual_order.js";
 
@@ -23,6 +25,7 @@ const ODD_SHARE = 1 / 2000; // of such samples
 const EDGE = 96; // levels between neighbours that photographs hardly have
 const EDGE_SHARE = 1 / 250;
 const FLAT_SHARE = 0.6; // of neighbours that are equal
+const LETTERS_SHARE = 1 / 20; // more than in any photograph that was looked at
 const EVERY = 4; // rows of blocks, of which the first is looked at
 /** Share of the cost that is left, below which a residual is not on a photograph. */
 export const PAYS = 0.82;
@@ -35,6 +38,17 @@ export function networksLevel(schedule, level) {
 /** Return the code of the residual's step. */
 export function stepCode(schedule, level) {
   return between(schedule.levels, schedule.codes, level);
+}
+
+/** Return the steps of a residual behind the networks, of what is no photograph. */
+export function stepsBehind(schedule, level) {
+  const { slopes } = schedule;
+  return { code: Math.max(stepCode(schedule, level) - slopes[0], 0), slopes };
+}
+
+/** Return the steps of a residual that is all there is, of what is no photograph. */
+export function stepsAlone({ levels, alone, slopes }, level) {
+  return { code: between(levels, alone, level), slopes };
 }
 
 function between(places, values, at) {
@@ -57,7 +71,18 @@ export function isOdd(wanted, decoded, code) {
 }
 
 /** Tell whether neighbours differ, or are equal, more often than in photographs. */
-export function hasEdges({ data, shape: [height, width, channels] }) {
+export function hasEdges(pixels) {
+  const { flat, sharp } = sharesOf(pixels);
+  return flat > FLAT_SHARE || sharp > EDGE_SHARE;
+}
+
+/** Tell whether neighbours differ as often as they do in text and drawings alone. */
+export function hasLetters(pixels) {
+  return sharesOf(pixels).sharp > LETTERS_SHARE;
+}
+
+/** Return the shares of neighbours that are equal, and that differ by more than in photographs. */
+function sharesOf({ data, shape: [height, width, channels] }) {
   let [flat, sharp, count] = [0, 0, 0];
   for (let row = 0; row < height; row += 4) {
     const end = (row + 1) * width * channels;
@@ -67,7 +92,7 @@ export function hasEdges({ data, shape: [height, width, channels] }) {
       else if (step > EDGE) sharp++;
     }
   }
-  return flat > FLAT_SHARE * count || sharp > EDGE_SHARE * count;
+  return { flat: flat / count, sharp: sharp / count }; // of no neighbours NaN, which is above nothing
 }
 
 /** Return what the error of the networks costs in bits where there is no residual. */
@@ -113,17 +138,20 @@ function roughBits(planes, size, code, alone) {
  * Return a payload, and what it costs: its bits and the error that it leaves.
  * @param {Planes} wanted the tile's pixels, (H, W, C)
  * @param {?Planes} decoded what the networks make of them; null for a residual that is all there is
- * @param {number} code of the steps of all planes
+ * @param {Steps} steps
  * @param {import("./entropy.js").Tables} tables of residuals
  * @returns {Choice}
  */
-export function choose(wanted, decoded, code, tables) {
+export function choose(wanted, decoded, steps, tables) {
   const shape = blocksOf(wanted.shape.slice(0, 2));
   const sizes = forward(wanted, decoded);
-  for (const band of sizes.flat()) {
-    for (let i = 0; i < band.length; i++) band[i] /= stepOf(code);
+  for (const [plane, bands] of sizes.entries()) {
+    const worth = worthOf(steps.code, steps.slopes[plane]);
+    bands.forEach((band, place) => {
+      for (let i = 0; i < band.length; i++) band[i] /= worth[place];
+    });
   }
-  const found = quantise(sizes, shape, code, !decoded, tables);
+  const found = quantise(sizes, shape, steps, !decoded, tables);
   let error = 0;
   sizes.forEach((bands, plane) =>
     bands.forEach((band, place) => {
@@ -137,8 +165,7 @@ export function choose(wanted, decoded, code, tables) {
 }
 
 /** Choose symbols of coefficients in steps by rate and distortion: rounded, one less, or 0. */
-function quantise(sizes, shape, code, alone, tables) {
-  const steps = sizes.map(() => code);
+function quantise(sizes, shape, { code, slopes }, alone, tables) {
   const guess = (size) => Math.sign(size) * Math.floor(Math.abs(size) + 1 - ROUND_UP);
   const symbols = sizes.map((bands) =>
     bands.map((band, place) => Int32Array.from(band, alone && !place ? round : guess))
@@ -151,7 +178,7 @@ function quantise(sizes, shape, code, alone, tables) {
       return Int32Array.from(band, (size, i) => cheapest(size, row[i], tables.tokenBits));
     })
   );
-  return { symbols: chosen, steps, alone };
+  return { symbols: chosen, steps: sizes.map(() => code), slopes, alone };
 }
 
 /** Return the table of each symbol, 0 for those that are not coded. */
