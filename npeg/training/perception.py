@@ -15,12 +15,9 @@ from torch import Tensor
 
 from ..bench.metrics import ssim, ssimulacra2
 from .networks.layers import full_precision
-from .networks.model import distortion_weight
 
 TINY = 1e-18  # keeps the root of a mean of fourth powers differentiable; 1e-10 costs points
 MSE_SHARE, SSIMULACRA2_SHARE, MS_SSIM_SHARE = 0.2, 0.65, 0.15  # of what errors cost
-CHROMA_SHARE = 1.0  # beside these: MS-SSIM is of luma, SSIMULACRA2 hardly sees chroma's detail
-DETAIL = 8  # side in pixels of the blocks whose mean colours are left to the other measures
 MARGIN = 16  # pixels mirrored around a crop: where windows meet its border they see too little
 SMALLEST_CROP = ssim.SMALLEST_SIDE + 1
 LUMA = (0.299, 0.587, 0.114)
@@ -48,25 +45,10 @@ MS_SSIM_SLOPE = Slope(-0.64, 7.60, -0.90)
 
 
 def cost(x: Tensor, x_hat: Tensor, t: Tensor) -> Tensor:
-    """Return what errors cost, in bits per pixel, beside the share of the squared error (B,).
-
-    The squared error of chroma's detail counts in full here, as in tune psnr.
-    """
-    chroma = CHROMA_SHARE * distortion_weight(t) * chroma_error(x, x_hat)
+    """Return what errors cost, in bits per pixel, beside the share of the squared error (B,)."""
     x, x_hat = (F.pad(v, [MARGIN] * 4, mode="reflect") for v in (x, x_hat))
     seen = SSIMULACRA2_SHARE * SSIMULACRA2_SLOPE.at(t) * ssimulacra2_distance(x, x_hat)
-    return chroma + seen + MS_SSIM_SHARE * MS_SSIM_SLOPE.at(t) * ms_ssim_distance(x, x_hat)
-
-
-def chroma_error(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Return the mean squared error of chroma's detail, sides multiples of DETAIL pixels (B,).
-
-    Chroma is what is left where R, G and B err alike, detail what is left of the means of blocks.
-    """
-    error = x_hat.float() - x
-    error = error - error.mean(1, keepdim=True)
-    means = F.avg_pool2d(error, DETAIL)  # at right angles to what is left of the blocks
-    return error.square().mean((1, 2, 3)) - means.square().mean((1, 2, 3))
+    return seen + MS_SSIM_SHARE * MS_SSIM_SLOPE.at(t) * ms_ssim_distance(x, x_hat)
 
 
 def ssimulacra2_distance(x: Tensor, x_hat: Tensor) -> Tensor:
