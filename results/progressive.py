@@ -94,7 +94,7 @@ def decode_jxl(data: bytes) -> Pixels | None:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "x.jxl"), Path(folder, "x.png")
         source.write_bytes(data)
-        command = ["djxl", source, target, "--allow_partial_files"]
+        command = ["djxl", str(source), str(target), "--allow_partial_files"]
         done = subprocess.run(command, capture_output=True)
         if done.returncode or not target.exists():
             return None

@@ -180,7 +180,7 @@ def test_a_tile_has_its_sections_once_and_in_their_order() -> None:
     header = Header(1, 100, 20, 20, alpha=True)
     head = container.pack_header(header)
     for wrong in ("TA", "AAT", "ATT", "A", "AA", "AET"):
-        *before, last = wrong
+        *before, last = list(wrong)
         found = [sections.pack_section(kind.encode(), b"1") for kind in before]
         found.append(sections.pack_section(last.encode(), b"1", last=True))
         with pytest.raises(FormatError, match=r"is behind|0 of 1 tiles"):

@@ -2,11 +2,10 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
-import imagecodecs
 import numpy as np
 import pytest
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from test_pixels import LINEAR_GREY
@@ -16,6 +15,9 @@ from npeg import codec, container, deep_images, depth, exact, networks, targets,
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import InputError
 from npeg.pixels import to_picture
+
+imagecodecs = pytest.importorskip("imagecodecs")
+tifffile = pytest.importorskip("tifffile")
 
 Deep = NDArray[np.uint16]
 HEIGHT, WIDTH = 70, 90
@@ -42,11 +44,11 @@ def fine(photo: NDArray[np.uint8]) -> Deep:
     return np.rint(blocks * 257).astype(np.uint16)
 
 
-def opened(data: bytes) -> Image.Image:
+def opened(data: bytes | bytearray) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-def tiff(pixels: Deep, **options: object) -> bytes:
+def tiff(pixels: Deep, **options: Any) -> bytes:
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, pixels, **options)
     return buffer.getvalue()
@@ -71,7 +73,7 @@ def test_a_16_bit_tiff_gives_every_bit(
     channels: int, planes: str, compression: str | None, order: str
 ) -> None:
     pixels = noisy(channels)
-    options = {"compression": compression, "byteorder": order, "rowsperstrip": 16}
+    options: dict[str, Any] = {"compression": compression, "byteorder": order, "rowsperstrip": 16}
     if channels > 1:
         options |= {"photometric": "rgb", "planarconfig": planes}
         options |= {"extrasamples": ["unassalpha"] if channels == 4 else None}
@@ -373,7 +375,8 @@ def test_depth_is_asked_for_or_refused(run, png: Path) -> None:
 def test_pillow_saves_deep_grey_and_opens_it_in_8_bits(plugin) -> None:
     buffer = io.BytesIO()
     Image.fromarray(ramp()).save(buffer, "NPEG", quality=90)
-    assert npeg.info(buffer.getvalue()).header.bit_depth == 16
+    header = npeg.info(buffer.getvalue()).header
+    assert isinstance(header, container.Header) and header.bit_depth == 16
     with Image.open(buffer) as image:
         assert image.mode == "L"
         assert np.abs(np.asarray(image) - ramp() / 257).max() < 5

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -117,14 +118,17 @@ def test_a_file_names_one_model_or_is_refused(photo_npeg: bytes, payloads: list[
     header = container.pack_header(container.Header(0, 100, 128, 96))
     names = b"".join(sections.pack_section(sections.NAME, payload) for payload in payloads)
     data = header + names + photo_npeg[container.HEADER_SIZE :]
-    ways = {"region": (0, 0, 1, 1), "scale": 1 / 8, "partial": True}
-    read = [partial(npeg.decode, **{name: value}) for name, value in ways.items()]
-    for refuse in (npeg.info, npeg.decode, *read):
+    ways: dict[str, Any] = {"region": (0, 0, 1, 1), "scale": 1 / 8, "partial": True}
+    read: list[Callable[[bytes], object]] = [
+        partial(npeg.decode, **{name: value}) for name, value in ways.items()
+    ]
+    read = [npeg.info, npeg.decode, *read]
+    for refuse in read:
         with pytest.raises(FormatError, match="expected the name of the model|'N' is not known"):
             refuse(data)
     shipped = photo_npeg[: container.HEADER_SIZE] + names + photo_npeg[container.HEADER_SIZE :]
     if payloads:
-        for refuse in (npeg.info, npeg.decode, *read):
+        for refuse in read:
             with pytest.raises(FormatError, match="'N' is not known"):
                 refuse(shipped)
 

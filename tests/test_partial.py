@@ -87,7 +87,8 @@ def test_layers_hold_the_same_symbols_in_hardly_more_bytes(photo: Pixels) -> Non
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr(latents, "LAYERED", least)
                 files.append(codec.encode_pixels(photo, level, EncoderOptions(effort=0)))
-        np.testing.assert_array_equal(*map(codec.decode_pixels, files))
+        one, other = map(codec.decode_pixels, files)
+        np.testing.assert_array_equal(one, other)
         assert len(files[1]) - len(files[0]) <= 41  # 1 % of the least tile that has layers
 
 
@@ -313,10 +314,11 @@ def test_a_thumbnail_fits_and_keeps_its_shape(layered: dict[str, bytes]) -> None
     for wrong in (0, -1, 2.5, (1, 2, 3), "12", True):
         with pytest.raises(InputError, match="found the size"):
             npeg.thumbnail(file, wrong)  # type: ignore[arg-type]
-    for wrong in (0, 2, 1 / 3, 1 / 32, "1/8", None, True):
+    no_scales: tuple[Any, ...] = (0, 2, 1 / 3, 1 / 32, "1/8", None, True)
+    for wrong in no_scales:
         if wrong is not True:
             with pytest.raises(InputError, match="found the scale"):
-                npeg.decode(file, scale=wrong)  # type: ignore[arg-type]
+                npeg.decode(file, scale=wrong)
     with pytest.raises(InputError, match="found several of region, scale and partial"):
         npeg.decode(file, scale=1 / 8, region=(0, 0, 8, 8))
 

@@ -205,7 +205,7 @@ def deep_files(photo: Pixels) -> dict[str, bytes]:
     """Files of more than 8 bits a sample, by name."""
     deep = photo * np.uint16(257) - np.random.default_rng(8).integers(0, 99, photo.shape) % 256
     deep = deep.clip(0).astype(np.uint16)
-    alpha = with_alpha(deep[..., 0] // 257)[..., 1] * np.uint16(257)
+    alpha = with_alpha((deep[..., 0] // 257).astype(np.uint8))[..., 1] * np.uint16(257)
     soft = (alpha // 7 * 5).astype(np.uint16)
     ten, tiled = EncoderOptions(lossless=True, bit_depth=10), EncoderOptions(tile_size=64)
     of_ten = depth.widened(deep >> 6, 10)

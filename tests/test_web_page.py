@@ -190,7 +190,7 @@ def test_the_demo_opens_the_page_with_its_pictures_and_its_comparison(tmp_path, 
     assert demo.show(pictures, page, 0) == 0
     ((found, port, ready, reports),) = shown
     assert (found, port, reports) == (pictures, 0, [page])
-    opened = []
+    opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     ready("http://127.0.0.1:1/")
     assert opened == ["http://127.0.0.1:1/"]
