@@ -35,6 +35,7 @@ SAVE_OPTIONS: dict[str, dict[str, int]] = {  # of Pillow, per image format that 
     "AVIF": {"quality": 90},
 }
 
+OWN = (b"NPEG", b"NPGD")  # first bytes of npeg's own files
 _LIMIT_LOCK = threading.RLock()  # a .npeg file that Pillow opens comes by here again
 TIFF = ("49492a00", "4d4d002a")  # what such files start with
 WITHOUT_ALPHA = ("JPEG", "PPM", "PCX", "EPS", "PDF", "BMP", "DIB", "MPO", "XBM", "MSP")
@@ -47,6 +48,8 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
     head = file.read(more_formats.HEAD)
     file.seek(-len(head), os.SEEK_CUR)
     start = head[:4].hex() or "nothing"
+    if head[:4] in OWN:  # which Pillow opens where npeg's plugin is registered
+        raise InputError(f"found no image: starts with {start}, expected JPEG, PNG, ...")
     if kind := more_formats.kind_of(file, head):
         return more_formats.open_image(file, kind)
     try:

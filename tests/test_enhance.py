@@ -195,7 +195,7 @@ def test_weights_that_would_run_code_are_refused(tmp_path, capsys):
         (np.zeros((4, 4), np.uint8), "deblock", 1.5, "strength is 1.5, expected 0 to 1"),
         (np.zeros((4, 4), np.uint8), "deblock", float("nan"), "strength is nan"),
         (np.zeros((4, 4), np.uint8), "lanczos", 0.5, "lanczos, which has none"),
-        (np.zeros((4, 4), np.float32), "deblock", None, "found an array of float32"),
+        (np.zeros((4, 4), np.complex64), "deblock", None, "found an array of complex64"),
         (np.zeros((4, 4, 4), np.uint8), "deblock", None, "expected an opaque image"),
         (np.zeros((0, 4), np.uint8), "deblock", None, "found an empty array"),
     ],
