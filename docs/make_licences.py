@@ -25,7 +25,9 @@ GROUPS = {
     "vmaf": "a measure of the bench",
     "lpips": "a measure of the bench",
     "jxl": "a codec of the bench",
-    "dask": "measuring on several machines",
+    "dask": "work on several machines",
+    "formats": "HEIC, JPEG XL and raw files",
+    "remote": "files that are elsewhere",
     "dev": "tests",
 }
 HEAD = """# Licences of what npeg needs, and of the data its networks saw

@@ -15,7 +15,7 @@ from conftest import environment, tree
 from PIL import Image
 
 import npeg
-from npeg import cli, files, jobs, threads
+from npeg import cli, files, jobs, more_formats, threads
 from npeg.errors import InputError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="streams, modes and signals of POSIX")
@@ -189,7 +189,8 @@ def test_a_batch_goes_on_where_it_stopped(run, folder):
     assert run("encode", folder, "-o", "out", "-f").out.count("\n") == 3
 
 
-def test_what_a_folder_has_beside_pictures_is_named(run, png):
+def test_what_a_folder_has_beside_pictures_is_named(run, png, monkeypatch):
+    monkeypatch.setattr(more_formats, "extensions", lambda: ())  # as where pillow-heif is missing
     Path("in").mkdir()
     for i in range(10):
         Path(f"in/{i}.heic").touch()
@@ -197,7 +198,7 @@ def test_what_a_folder_has_beside_pictures_is_named(run, png):
     assert done.status == 1
     assert "found no .jpg or like file below" in done.err
     assert "10 files of other kinds left out: in/0.heic, in/1.heic" in done.err
-    assert done.err.rstrip().endswith(", ...")
+    assert "in/7.heic, ..." in done.err
     png.rename("in/a.png")
     assert run("encode", "in").status == 0
     assert "9" not in run("encode", "in", "--quiet").err

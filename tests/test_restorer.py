@@ -163,7 +163,7 @@ def test_8_bits_move_the_estimate_a_little_and_the_graph_computes_on_them(settin
     change = (expected - pixels).std()
     assert change > 5
     assert 0 < np.std(found - expected) < 0.05 * change  # of a network that was not trained
-    assert main(["export", str(checkpoint), *arguments, "--float"]) == 0
+    assert main(["export", str(checkpoint), *arguments, "--float", "-f"]) == 0
     operators = [node.op_type for node in onnx.load(out / "restorer.onnx").graph.node]
     assert "QLinearConv" not in operators
 
