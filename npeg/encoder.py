@@ -11,12 +11,12 @@ through as a stream: each waits for those of its neighbours that it needs, none 
             _by_networks: by the networks, or every pixel as it is (exact.encode)
                 _quantised: latents, by tiles.analyse, latents.quantise and correct
                 latents.code: their symbols to payloads
-            _with_residual: what the networks leave, behind them or alone
+            ways.with_residual: what the networks leave, behind them or alone
         transparency.encode: alpha
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ from . import (
     residual_rule,
     tiles,
     transparency,
+    ways,
 )
 from .arrays import Levels, Samples
 from .container import Header
@@ -44,22 +45,14 @@ from .encoder_rule import EncoderOptions, Tune
 from .errors import InputError
 from .latents import Quantised
 from .networks import Model
-from .residual_rule import Steps
-from .sections import ALPHA, EXACT, RESIDUAL, TILE, Parts, size_bytes
+from .sections import ALPHA, RESIDUAL, TILE, Parts, size_bytes
 from .tiles import HYPER, LATENT, Float, tiles_of
+from .ways import Coded
 
 Tried = tuple[Quantised | None, bytes | None]
 """A tile by the networks, if that is the shorter way, and its payload as an exact tile."""
 
 HARDLY_LONGER = 1.1  # what an exact tile may cost beside the same with errors
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A tile in a file: its sections, and what a decoder knows of it."""
-
-    parts: Parts
-    decoded: Decoded
 
 
 def encode(pixels: Samples, header: Header, options: EncoderOptions) -> Iterator[Coded]:
@@ -143,30 +136,64 @@ def _lossless(planes: Samples, header: Header, _: EncoderOptions) -> Iterator[Co
     """Yield the tiles of an image (H, W, C), each exact."""
     for place in tiles_of(header):
         part = planes[place.pixels]
-        yield _exact(_exact_payload(part, header), part)
+        yield ways.exact_tile(ways.exact_payload(part, header), part)
 
 
 def _cheapest(planes: Samples, header: Header, options: EncoderOptions) -> Iterator[Coded]:
-    """Yield the tiles of an image (H, W, C), each by the way that costs least."""
+    """Yield the tiles of an image (H, W, C), each by the way that costs least.
+
+    Where a tile gave up latents that its neighbours' pixels were reckoned with, what the networks
+    leave of these is coded again.
+    """
+    lost: set[int] = set()
+    chosen, places = _chosen(planes, header, options, lost), tiles_of(header)
+    found = tiles.with_pixels(chosen, lambda tile: tile.decoded.y_hat, header)
+    for number, (tile, known) in enumerate(found):
+        part = planes[next(places).pixels]
+        behind = tile.decoded.residual is not None and tile.decoded.y_hat is not None
+        if behind and lost & tiles.reaching([number], header):
+            decoded = decoder.from_networks(known(), header)
+            tile = ways.behind_again(tile, depth.to_levels(part), decoded)
+        yield tile
+
+
+def _chosen(
+    planes: Samples, header: Header, options: EncoderOptions, lost: set[int]
+) -> Iterator[Coded]:
+    """Yield each tile by the way that costs least if all others keep their latents.
+
+    Args:
+        planes: the image, (H, W, C).
+        header: of its file.
+        options: how hard to try, and for what.
+        lost: gets the numbers of tiles that give up their latents.
+    """
     schedule = residual_rule.SCHEDULES[options.tune]
-    code, tried = schedule.step_code(header.level), header.level >= schedule.first
+    code, always = schedule.step_code(header.level), header.level >= schedule.first
     places = tiles_of(header)
     coded = _by_networks(planes, header, options)
-    for (tile, payload), known in tiles.with_pixels(coded, _latents_of_coded, header):
+    tried_all = tiles.with_pixels(coded, _latents_of_coded, header)
+    for number, ((tile, payload), known) in enumerate(tried_all):
         part = planes[next(places).pixels]
         wanted = depth.to_levels(part)
-        if tile.decoded.y_hat is None or not (tried or residual_rule.has_edges(wanted)):
+        if tile.decoded.y_hat is None or not (always or residual_rule.has_edges(wanted)):
             yield tile
         else:
             decoded = decoder.from_networks(known(), header)
-            exactly = None if payload is None else _exact(payload, part)
-            found = _with_residual(tile, wanted, decoded, exactly, code, tried)
-            letters = RESIDUAL in found.parts and residual_rule.has_letters(wanted)
-            if letters and found.decoded.y_hat is None:
-                alone = _alone(wanted, exactly, schedule.steps_alone(header.level))
-                found = alone or _exact(_exact_payload(part, header), part)
-            elif letters and not tried:  # no photograph has one there
-                found = _behind(tile, wanted, decoded, schedule.steps_behind(header.level))
+            exactly = None if payload is None else ways.exact_tile(payload, part)
+            letters = residual_rule.has_letters(wanted)
+            tried = always or (letters and header.level >= residual_rule.PROMISED)
+            found = ways.with_residual(tile, wanted, decoded, exactly, code, tried)
+            if letters and RESIDUAL in found.parts:
+                if found.decoded.y_hat is None:
+                    alone = ways.residual_alone(wanted, exactly, schedule.steps_alone(header.level))
+                    found = alone or ways.exact_tile(ways.exact_payload(part, header), part)
+                else:
+                    found = ways.residual_behind(
+                        tile, wanted, decoded, schedule.steps_behind(header.level)
+                    )
+            if found.decoded.y_hat is None:
+                lost.add(number)
             yield found
 
 
@@ -187,90 +214,17 @@ def _by_networks(
     for tile, payload in _quantised(model, planes, header, options, small):
         place = next(places)
         if tile is None:
-            yield _exact(payload or b"", planes[place.pixels]), payload
+            yield ways.exact_tile(payload or b"", planes[place.pixels]), payload
         else:
             sections = latents.code(model, tile, header.networks_level)
             yield Coded(sections, Decoded(tile.y_hat)), payload
 
 
-def _to_pixels(planes: Samples) -> Samples:
-    return planes[..., 0] if planes.shape[2] == 1 else planes
-
-
 def _payload_if_small(planes: Samples, header: Header) -> bytes | None:
     """Return the payload of an exact tile (H, W, C) where that may be the shorter way."""
-    return _exact_payload(planes, header) if exact.may_be_small(_to_pixels(planes)) else None
-
-
-def _exact_payload(planes: Samples, header: Header) -> bytes:
-    samples = depth.of_bits(_to_pixels(planes), header.bit_depth)
-    return exact.encode(samples, header.bit_depth)
-
-
-def _exact(payload: bytes, planes: Samples) -> Coded:
-    return Coded({EXACT: payload}, Decoded(planes=planes))
-
-
-def _with_residual(
-    coded: Coded, wanted: Levels, known: Levels, exactly: Coded | None, code: int, tried: bool
-) -> Coded:
-    """Return the cheapest of a tile as it is, with a residual, that alone, or exact.
-
-    Args:
-        coded: the tile as the networks code it.
-        wanted: its levels, (H, W, C).
-        known: what the networks make of it.
-        exactly: the tile as an exact one, if that has been tried.
-        code: of the steps of the residual.
-        tried: whether a residual is tried whatever the networks leave.
-    """
-    bits = 8 * size_bytes(coded.parts)
-    least = 1.0 if tried else residual_rule.PAYS
-    tried = tried or residual_rule.is_odd(wanted, known, code)
-    alone = tried and residual_rule.has_edges(wanted)
-    alone = alone or residual_rule.seems_alone(wanted, known, code, bits)
-    ways = [(bits + residual_rule.cost_without(wanted, known, code), coded)]
-    if exactly is not None:
-        ways.append((8.0 * len(exactly.parts[EXACT]), exactly))
-    if tried or alone:
-        found, behind, cost = residual_rule.choose(wanted, known, Steps(code))
-        decoded = replace(coded.decoded, residual=behind)
-        ways += [(bits + cost, Coded(coded.parts | {RESIDUAL: found}, decoded))] if found else []
-    if alone:
-        found, behind, cost = residual_rule.choose(wanted, None, Steps(code))
-        decoded = Decoded(residual=behind)
-        ways += [(cost, Coded({TILE: b"", RESIDUAL: found}, decoded))] if found else []
-    cost, best = min(ways, key=lambda way: way[0])
-    return best if EXACT in best.parts or cost < least * ways[0][0] else coded
-
-
-def _alone(wanted: Levels, exactly: Coded | None, steps: Steps) -> Coded | None:
-    """Return a tile as a residual alone, in steps for such, or exact; None where that says nothing.
-
-    Args:
-        wanted: its levels, (H, W, C).
-        exactly: the tile as an exact one, if that has been tried.
-        steps: of the residual.
-    """
-    found, residual, cost = residual_rule.choose(wanted, None, steps)
-    if not found or (exactly is not None and 8 * len(exactly.parts[EXACT]) <= cost):
-        return exactly
-    return Coded({TILE: b"", RESIDUAL: found}, Decoded(residual=residual))
-
-
-def _behind(coded: Coded, wanted: Levels, known: Levels, steps: Steps) -> Coded:
-    """Return a tile by the networks with a residual of these steps behind it, if it says anything.
-
-    Args:
-        coded: the tile as the networks code it.
-        wanted: its levels, (H, W, C).
-        known: what the networks make of it.
-        steps: of the residual.
-    """
-    found, residual, _ = residual_rule.choose(wanted, known, steps)
-    if not found:
-        return coded
-    return Coded(coded.parts | {RESIDUAL: found}, replace(coded.decoded, residual=residual))
+    return (
+        ways.exact_payload(planes, header) if exact.may_be_small(ways.to_pixels(planes)) else None
+    )
 
 
 # --- by the networks ---

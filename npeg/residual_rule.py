@@ -31,6 +31,7 @@ ODD_STEPS = 1.5  # steps from which an error of a sample is more than what netwo
 ODD_SHARE = 1 / 2000  # of such samples
 EDGE = 96  # levels between neighbours that photographs hardly have
 EDGE_SHARE = 1 / 250
+PROMISED = 150  # level from which text and drawings are to be no worse than JPEG 4:4:4's
 LETTERS_SHARE = 1 / 20  # more than in any photograph of the validation sets that was looked at
 FLAT_SHARE = 0.6  # of neighbours that are equal
 PAYS = 0.82  # share of the cost that is left, below which a residual is not on a photograph

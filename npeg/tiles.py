@@ -26,6 +26,7 @@ HYPER = 64  # pixels a hyper-latent covers
 HALO = 64  # pixels around a tile that the analysis sees
 REACH = 80  # pixels around a part of the picture that can change it in the synthesis
 AT_ONCE = 3 << 19  # pixels up to which the synthesis runs on the whole picture, without halos
+BESIDE = ((0, -1), (0, 1), (-1, 0), (1, 0))  # rows and columns to the left, right, above, below
 TILE = 1024  # side of the tiles of larger pictures
 
 T = TypeVar("T", bound=np.generic)
@@ -120,7 +121,7 @@ def with_pixels(
 
     Args:
         items: one of each tile, in raster order.
-        latents_of: returns the latents of an item, (M, h, w); None: all 0.
+        latents_of: returns the latents of an item, (M, h, w); None: it has none.
         header: of the file.
         model: whose synthesis it is; None: the header's.
         fine: see `Synthesis`.
@@ -149,7 +150,7 @@ class Synthesis:
     """The synthesis at once or tile by tile, each with its neighbours' latents: no seams.
 
     Attributes:
-        known: the latents of tiles by their numbers in raster order, (M, h, w), or None for 0.
+        known: the latents of tiles by their numbers in raster order, (M, h, w), or None.
     """
 
     def __init__(
@@ -183,14 +184,35 @@ class Synthesis:
         model = self._model or networks.load(self._header.model)
         frame = window.latents()
         sides = frame.bottom - frame.top, frame.right - frame.left
-        y_hat = np.zeros((model.latents, *sides), np.float32)
+        y_hat, there = np.zeros((model.latents, *sides), np.float32), np.zeros(sides, bool)
         for number, part in self.known.items():
             place = self._places[number].latents()
             shared = place.shared(frame)
             if part is not None and shared:
                 y_hat[:, *shared.within(frame)] = part[:, *shared.within(place)]
+                there[shared.within(frame)] = True
         synthesis = model.levels if self._fine else model.synthesis
-        return synthesis(y_hat, self._header.networks_level)
+        return synthesis(spread(y_hat, there), self._header.networks_level)
+
+
+def spread(y_hat: Float, there: NDArray[np.bool_]) -> Float:
+    """Give places without latents those of a place beside them, so that no seam is to be seen.
+
+    Args:
+        y_hat: latents, (M, h, w), 0 where there are none; they are changed.
+        there: where latents are, (h, w). The first of BESIDE that has some gives them.
+    """
+    height, width = there.shape
+    filled = there.copy()
+    for dy, dx in BESIDE:
+        rows, columns = np.nonzero(~filled)
+        y, x = rows + dy, columns + dx
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        inside[inside] = there[y[inside], x[inside]]
+        rows, columns = rows[inside], columns[inside]
+        y_hat[:, rows, columns] = y_hat[:, y[inside], x[inside]]
+        filled[rows, columns] = True
+    return y_hat
 
 
 def meeting(window: Tile, header: Header) -> set[int]:

@@ -16,6 +16,7 @@ from sections import Parts
 Array = np.ndarray
 REACH = 5  # latents around a tile that its pixels depend on
 Box = tuple[int, int, int, int]
+BESIDE = ((0, -1), (0, 1), (-1, 0), (1, 0))  # to the left, to the right, above, below
 
 
 @dataclass
@@ -88,17 +89,19 @@ class Picture:
     # --- networks ---
 
     def latents(self) -> Array:
-        """Return the latents of the whole picture, 0 where networks have no say."""
+        """Return the latents of the whole picture; see `spread` where networks have no say."""
         shape = -(-self.header.height // 16), -(-self.header.width // 16)
         if not self.model:
             return np.zeros((0, *shape), np.float32)
         found = np.zeros((self.model.channels, *shape), np.float32)
+        there = np.zeros(shape, bool)
         for tile, (top, left, *_) in zip(self.tiles, self.header.boxes, strict=True):
             if tile.symbols is not None:
                 made = self.model.latents(tile.z_hat, tile.symbols, self.header.level)
                 row, column = top // 16, left // 16
                 found[:, row : row + made.shape[1], column : column + made.shape[2]] = made
-        return found
+                there[row : row + made.shape[1], column : column + made.shape[2]] = True
+        return spread(found, there)
 
     def levels(self, y_hat: Array, box: Box) -> Array:
         """Return the levels (H, W, 3) in a box, by the synthesis of it and what is near."""
@@ -143,3 +146,14 @@ def sides(box: Box) -> tuple[int, int]:
     """Return the height and the width of a box."""
     top, left, bottom, right = box
     return bottom - top, right - left
+
+
+def spread(y_hat: Array, there: Array) -> Array:
+    """Give each place (h, w) without latents those of the first place beside it that has some."""
+    height, width = there.shape
+    for y, x in zip(*np.nonzero(~there), strict=True):
+        for dy, dx in BESIDE:
+            if 0 <= y + dy < height and 0 <= x + dx < width and there[y + dy, x + dx]:
+                y_hat[:, y, x] = y_hat[:, y + dy, x + dx]
+                break
+    return y_hat

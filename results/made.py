@@ -176,12 +176,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sides", default="64,256")
     parser.add_argument("--tune", default="visual")
+    parser.add_argument("--contents", default=",".join(CONTENTS))
     parser.add_argument("--rivals", default=",".join(RIVALS))
     arguments, found = parser.parse_args(), []
     rivals = {spec: find_codec(spec) for spec in arguments.rivals.split(",")}
     for side in map(int, arguments.sides.split(",")):
-        for name, make in CONTENTS.items():
-            image = make(side)
+        for name in arguments.contents.split(","):
+            image = CONTENTS[name](side)
             curves = {s: points(c, image, RIVALS[s]) for s, c in rivals.items() if not c.missing()}
             for row in points(find_codec(f"npeg/tune={arguments.tune}"), image, QUALITIES):
                 gains = [

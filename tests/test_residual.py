@@ -192,6 +192,30 @@ def test_text_is_better_with_a_residual_where_photographs_have_none() -> None:
     assert targets.psnr_db(sharp, decoded) > 30
 
 
+@pytest.mark.parametrize("quality", [50, 75])
+def test_an_exact_tile_leaves_no_seam(quality: int) -> None:
+    page = np.full((128, 256, 3), (236, 239, 244), np.uint8)
+    page[::7, :124:3] = 20  # exact, as are letters; its background goes on beyond the border
+    page[8:120, 152:] = data.coffee()[100:212, 150:254]
+    options = EncoderOptions(tile_size=128)
+    file, decoded = codec.encode_with_reconstruction(page, 2 * quality, options)
+    kinds = [EXACT in parts for parts in container.read_tiles(file)[1]]
+    assert kinds == [True, False]
+    error = np.abs(decoded.astype(float) - page)[:, 128:140]
+    assert error[:, 0].mean() < 1.5 * error[:, 4:].mean() + 0.5
+
+
+def test_a_tile_beside_one_by_a_residual_alone_is_as_good_as_elsewhere(photograph: Pixels) -> None:
+    letters = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    both = np.concatenate([letters, photograph[:64, :64]], axis=1)
+    file, decoded = codec.encode_with_reconstruction(both, 184, EncoderOptions(tile_size=64))
+    first, second = container.read_tiles(file)[1]
+    assert first[TILE] == b""
+    assert RESIDUAL in second
+    error = np.abs(decoded.astype(float) - both)[:, 64:]
+    assert error[:, :2].mean() < 1.8 * error[:, 8:].mean()
+
+
 def test_a_psnr_of_44_db_is_reached(photograph: Pixels) -> None:
     file = targets.encode_to_psnr(photograph, 44, PSNR)
     assert 44 <= targets.psnr_db(photograph, codec.decode_pixels(file)) < 44.6

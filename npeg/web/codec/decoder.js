@@ -134,9 +134,7 @@ export async function fromNetworks(models, decoded, header, step) {
     return { data: new Uint8Array(height * width * channels), shape: [height, width, channels] };
   }
   const model = await models.get(header.modelId);
-  const known = tilesOf(header).map(
-    (tile, i) => decoded[i].yHat ?? zeros([model.latents, ...latentShape(tile)])
-  );
+  const known = decoded.map(({ yHat }) => yHat ?? null);
   const rgb = await synthesise(model, known, header, step);
   return channels === 3 ? rgb : meanOf(rgb);
 }
@@ -144,10 +142,6 @@ export async function fromNetworks(models, decoded, header, step) {
 /** Return how many channels are coded: one where all are equal. */
 export function planesOf({ neutral, channels }) {
   return neutral ? 1 : channels;
-}
-
-function zeros(shape) {
-  return { data: new Float32Array(shape.reduce((a, b) => a * b)), shape };
 }
 
 /** Return the mean of the channels of (H, W, 3), (H, W, 1). */

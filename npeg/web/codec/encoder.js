@@ -68,17 +68,36 @@ async function addResiduals(models, planes, { found, coded }, header, tune, step
     behind: rule.stepsBehind(tune.schedule, header.level),
     alone: rule.stepsAlone(tune.schedule, header.level),
   };
-  const isTried = header.level >= tune.schedule.first;
+  const isAlways = header.level >= tune.schedule.first;
   const wanted = tilesOf(header).map((tile) => cut(planes, tile));
-  if (!isTried && !wanted.some(rule.hasEdges)) return;
+  if (!isAlways && !wanted.some(rule.hasEdges)) return;
   const decoded = await fromNetworks(models, found, header, step);
   const tables = await models.residualTables();
   for (const [i, tile] of tilesOf(header).entries()) {
-    if (isTried || rule.hasEdges(wanted[i])) {
+    if (isAlways || rule.hasEdges(wanted[i])) {
       const known = cut(decoded, tile);
-      coded[i] = withResidual(coded[i], wanted[i], known, { steps, tables, isTried });
+      const letters = rule.hasLetters(wanted[i]);
+      const isTried = isAlways || (letters && header.level >= rule.PROMISED);
+      coded[i] = withResidual(coded[i], wanted[i], known, { steps, tables, isTried, letters });
     }
     await step();
+  }
+  await addAgain(models, wanted, { found, coded, steps, tables }, header, step);
+}
+
+/** Code residuals behind the networks again where tiles gave up latents that were reckoned with. */
+async function addAgain(models, wanted, { found, coded, steps, tables }, header, step) {
+  const isLost = coded.map((parts) => !(HYPER in parts) && !parts[TILE]?.length);
+  const left = coded.flatMap((parts, i) => (RESIDUAL in parts && !isLost[i] ? [i] : []));
+  if (!left.length || !isLost.includes(true)) return;
+  const kept = found.map((tile, i) => (isLost[i] ? { yHat: null } : tile));
+  const decoded = await fromNetworks(models, kept, header, step);
+  for (const i of left) {
+    const known = cut(decoded, tilesOf(header)[i]);
+    const own = rule.hasLetters(wanted[i]) ? steps.behind : { code: steps.code, slopes: [0, 0, 0] };
+    const { payload } = rule.choose(wanted[i], known, own, tables);
+    const { [RESIDUAL]: _, ...parts } = coded[i];
+    coded[i] = payload ? { ...parts, [RESIDUAL]: payload } : parts;
   }
 }
 
@@ -89,14 +108,13 @@ async function addResiduals(models, planes, { found, coded }, header, tune, step
  * @param {Planes} wanted its pixels, (h, w, C)
  * @param {Planes} known what the networks make of it
  */
-function withResidual(parts, wanted, known, { steps, tables, isTried }) {
+function withResidual(parts, wanted, known, { steps, tables, isTried, letters }) {
   const found = cheapest(parts, wanted, known, { code: steps.code, tables, isTried });
-  if (!(RESIDUAL in found) || !rule.hasLetters(wanted)) return found;
+  if (!(RESIDUAL in found) || !letters) return found;
   const isAlone = !(HYPER in found) && !found[TILE].length;
-  if (!isAlone && isTried) return found;
   const choice = isAlone
     ? rule.choose(wanted, null, steps.alone, tables)
-    : rule.choose(wanted, known, steps.behind, tables); // no photograph has one there
+    : rule.choose(wanted, known, steps.behind, tables);
   if (choice.payload) return { ...found, [RESIDUAL]: choice.payload };
   return isAlone ? found : parts;
 }

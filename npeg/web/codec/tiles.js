@@ -14,6 +14,8 @@ export const LATENT = 16; // pixels a latent covers in each direction
 export const HYPER = 64; // pixels a hyper-latent covers
 const HALO = 64; // pixels around a tile that the analysis sees
 const REACH = 80; // pixels around a part of the picture that can change it in the synthesis
+/** Rows and columns to the left, right, above and below. */
+const BESIDE = [[0, -1], [0, 1], [-1, 0], [1, 0]];
 const AT_ONCE = 3 << 19; // pixels up to which the synthesis runs on the whole picture
 const TILE = 1024; // side of the tiles of larger pictures
 
@@ -69,7 +71,7 @@ export async function analyse(model, rgb, tile, level) {
 /**
  * Run the synthesis at once or tile by tile, each with its neighbours' latents: no seams.
  * @param {import("./networks.js").Model} model
- * @param {Planes[]} latents those of each tile, (M, h, w), in raster order
+ * @param {(?Planes)[]} latents those of each tile, (M, h, w), in raster order; null: it has none
  * @param {import("./container.js").Header} header
  * @param {() => Promise<void>} step called after each tile
  * @returns {Promise<Planes>} (H, W, 3)
@@ -140,19 +142,39 @@ function window(planes, y, x, h, w) {
   return { data, shape: [channels, h, w] };
 }
 
-/** Return the latents of the whole image, (M, h, w). */
+/** Return the latents of the whole image, (M, h, w); a tile that has none takes those beside it. */
 function joined(latents, header) {
   if (latents.length === 1) return latents[0];
   const [h, w] = [Math.ceil(header.height / LATENT), Math.ceil(header.width / LATENT)];
-  const channels = latents[0].shape[0];
+  const channels = latents.find(Boolean).shape[0];
   const data = new Float32Array(channels * h * w);
+  const there = new Uint8Array(h * w);
   tilesOf(header).forEach((tile, i) => {
+    if (!latents[i]) return;
     const [, rows, columns] = latents[i].shape;
+    for (let row = 0; row < rows; row++) {
+      const start = (tile.top / LATENT + row) * w + tile.left / LATENT;
+      there.fill(1, start, start + columns);
+    }
     for (let line = 0; line < channels * rows; line++) {
       const row = Math.floor(line / rows) * h + tile.top / LATENT + (line % rows);
       const part = latents[i].data.subarray(line * columns, (line + 1) * columns);
       data.set(part, row * w + tile.left / LATENT);
     }
   });
+  spread(data, there, [channels, h, w]);
   return { data, shape: [channels, h, w] };
+}
+
+/** Give places without latents those of the first place beside them that has some. */
+function spread(data, there, [channels, h, w]) {
+  for (let place = 0; place < h * w; place++) {
+    const [y, x] = [Math.floor(place / w), place % w];
+    const beside = BESIDE.map(([dy, dx]) => [y + dy, x + dx])
+      .filter(([y, x]) => y >= 0 && y < h && x >= 0 && x < w)
+      .map(([y, x]) => y * w + x);
+    const from = there[place] ? undefined : beside.find((near) => there[near]);
+    if (from === undefined) continue;
+    for (let c = 0; c < channels; c++) data[c * h * w + place] = data[c * h * w + from];
+  }
 }
