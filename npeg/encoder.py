@@ -182,7 +182,7 @@ def _chosen(
             decoded = decoder.from_networks(known(), header)
             exactly = None if payload is None else ways.exact_tile(payload, part)
             letters = residual_rule.has_letters(wanted)
-            tried = always or (letters and header.level >= residual_rule.PROMISED)
+            tried = always or (letters and header.level >= schedule.letters)
             found = ways.with_residual(tile, wanted, decoded, exactly, code, tried)
             if letters and RESIDUAL in found.parts:
                 if found.decoded.y_hat is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-QUALITIES = (5, 15, 25, 35, 45, 55, 62, 69, 75, 79, 80, 82, 85)
+QUALITIES = (5, 20, 35, 50, 62, 72, 79, 80, 82, 85)
 MOST_BPP = 1.5
 
 

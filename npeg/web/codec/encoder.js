@@ -77,7 +77,7 @@ async function addResiduals(models, planes, { found, coded }, header, tune, step
     if (isAlways || rule.hasEdges(wanted[i])) {
       const known = cut(decoded, tile);
       const letters = rule.hasLetters(wanted[i]);
-      const isTried = isAlways || (letters && header.level >= rule.PROMISED);
+      const isTried = isAlways || (letters && header.level >= tune.schedule.letters);
       coded[i] = withResidual(coded[i], wanted[i], known, { steps, tables, isTried, letters });
     }
     await step();

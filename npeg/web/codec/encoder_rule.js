@@ -4,9 +4,10 @@
  * A first pass rounds with a dead zone; a second one, after the first has been decoded, takes for
  * each latent the symbol that costs least in bits and distortion (RDOQ). As npeg/encoder_rule.py.
  *
- * @typedef {{levels: number[], networks: number[], codes: number[], first: number, alone: number[],
- *   slopes: number[]}} Schedule which level of the networks and which step of the residual belong to
- *   each level of the file, with others between; from `first` on a residual is tried of every image.
+ * @typedef {{levels: number[], networks: number[], codes: number[], first: number,
+ *   letters: number, alone: number[], slopes: number[]}} Schedule which level of the networks and which step of the residual belong to
+ *   each level of the file, with others between; from `first` on a residual is tried of every image, from
+ *   `letters` on of text and drawings.
  *   Text and drawings have the codes `alone` where a residual is all there is, and steps that grow
  *   with frequency by `slopes`
  */
@@ -32,6 +33,7 @@ export const TUNES = {
       networks: [0, 150, 168, 182, 200],
       codes: [70, 40, 37, 26, 14],
       first: 168,
+      letters: 168,
       alone: [60, 31, 27, 19, 6],
       slopes: [2, 3, 3],
     },
@@ -48,6 +50,7 @@ export const TUNES = {
       networks: [0, 160, 200, 200],
       codes: [66, 35, 26, 14],
       first: 160,
+      letters: 150,
       alone: [60, 29, 21, 11],
       slopes: [1, 1, 1],
     },

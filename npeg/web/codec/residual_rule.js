@@ -26,8 +26,6 @@ const EDGE = 96; // levels between neighbours that photographs hardly have
 const EDGE_SHARE = 1 / 250;
 const FLAT_SHARE = 0.6; // of neighbours that are equal
 const LETTERS_SHARE = 1 / 20; // more than in any photograph that was looked at
-/** Level from which text and drawings are to be no worse than JPEG 4:4:4's. */
-export const PROMISED = 150;
 const EVERY = 4; // rows of blocks, of which the first is looked at
 /** Share of the cost that is left, below which a residual is not on a photograph. */
 export const PAYS = 0.82;
