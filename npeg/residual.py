@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from . import entropy, weights
 from .arrays import Levels
 from .errors import FormatError
-from .residual_order import DIAGONALS, SIDE, TABLES, Group, Order
+from .residual_order import BINS, DIAGONALS, SIDE, TABLES, Group, Order
 
 STEP_CODES = 96  # steps of 2^(code / 8), 1 to 3756
 GREY = 128  # what pixels are a difference to where the networks have no say
@@ -212,7 +212,10 @@ def _extent(plane: Ints) -> int:
 
 
 def grouped(symbols: Ints) -> list[tuple[Group, Ints]]:
-    """Return the groups of symbols (C, 8, 8, h, w) in their order, before any shift."""
+    """Return the groups of symbols (C, 8, 8, h, w) in their order.
+
+    Their tables, 0..79, are before any shift, and before they are clipped to those there are.
+    """
     groups, flat = [], symbols.reshape(*symbols.shape[:3], -1)
 
     def visit(group: Group) -> Ints:
@@ -222,20 +225,20 @@ def grouped(symbols: Ints) -> list[tuple[Group, Ints]]:
         return found
 
     h, w = symbols.shape[3:]
-    order = Order(len(symbols), (h, w), [_extent(plane) for plane in symbols])
+    order = Order(len(symbols), (h, w), [_extent(plane) for plane in symbols], most=BINS - 1)
     order.run(np.zeros((len(symbols), DIAGONALS), np.int64), visit)
     return groups
 
 
 def best_shifts(groups: list[tuple[Group, Ints]], planes: int) -> Ints:
     """Return by how many tables each plane's diagonal is coded best, (C, 15)."""
-    counts = np.zeros((planes, DIAGONALS, TABLES * entropy.TOKENS))
+    counts = np.zeros((planes, DIAGONALS, BINS * entropy.TOKENS))
     for (plane, u, v, _, index), found in groups:
         entries = index * entropy.TOKENS + entropy.TOKEN_OF_MAGNITUDE[np.abs(found)]
         counts[plane, u[0] + v[0]] += np.bincount(entries.ravel(), minlength=counts.shape[2])
-    flat, bits = counts.reshape(-1, TABLES, entropy.TOKENS), tables().token_bits
+    flat, bits = counts.reshape(-1, BINS, entropy.TOKENS), tables().token_bits
     shifts = np.arange(-MOST_SHIFT, MOST_SHIFT + 1)
-    rows = (np.arange(TABLES) + shifts[:, None]).clip(0, TABLES - 1)
+    rows = (np.arange(BINS) + shifts[:, None]).clip(0, TABLES - 1)
     costs = np.einsum("gtk,stk->gs", flat, bits[rows]) + np.abs(shifts)
     return shifts[costs.argmin(axis=1)].reshape(planes, DIAGONALS)
 

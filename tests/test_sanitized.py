@@ -21,10 +21,11 @@ for path in sys.argv[1:]:
     loader = importlib.machinery.ExtensionFileLoader(name, path)
     spec = importlib.util.spec_from_loader(name, loader)
     sys.modules[name] = importlib.util.module_from_spec(spec)
-npeg._rans, npeg._planes = sys.modules["npeg._rans"], sys.modules["npeg._planes"]
-from npeg import entropy, planes, rans
+    setattr(npeg, name[5:], sys.modules[name])
+from npeg import entropy, planes, rans, residual, residual_order
 
-assert [rans.kernel.__file__, planes.kernel.__file__] == sys.argv[1:]
+kernels = rans.kernel, planes.kernel, residual_order.kernel
+assert [kernel.__file__ for kernel in kernels] == sys.argv[1:]
 rng, some = random.Random(1), np.random.default_rng(1)
 tables = entropy.Tables([entropy.quantize_probabilities(some.dirichlet([.2] * 60)) for _ in "abc"])
 groups = [(some.integers(-40, 41, n), some.integers(0, 3, n)) for n in (50, 0, 300)]
@@ -70,8 +71,16 @@ for stack in stacks:
                 outcomes["read"] += 1
             except FormatError:
                 outcomes["refused"] += 1
+for shape in ((1, 8, 8, 3, 5), (3, 8, 8, 1, 1), (3, 8, 8, 9, 4)):
+    symbols = np.rint(some.laplace(0, 2, shape)).astype(np.int32)
+    wanted = residual.Residual(symbols, (20,) * shape[0])
+    size = 8 * shape[3], 8 * shape[4], shape[0]
+    assert (residual.unpack(residual.pack(wanted), *size).symbols == symbols).all()
 print(outcomes)
 """
+
+
+NAMES = ("_rans", "_planes", "_residual_order")
 
 
 def sanitizer() -> str | None:
@@ -85,7 +94,7 @@ def sanitizer() -> str | None:
 
 @pytest.mark.skipif(sanitizer() is None, reason="gcc and its address sanitizer are not installed")
 def test_bad_payloads_are_read_or_refused_under_the_sanitizers(tmp_path: Path) -> None:
-    built = [str(tmp_path / f"{name}.abi3.so") for name in ("_rans", "_planes")]
+    built = [str(tmp_path / f"{name}.abi3.so") for name in NAMES]
     include = sysconfig.get_paths()["include"]
     command = ["gcc", "-shared", "-fPIC", "-O1", "-g", "-fsanitize=address,undefined"]
     command += ["-fno-sanitize-recover=all", f"-I{include}"]
