@@ -24,6 +24,11 @@ from .arrays import Levels
 from .errors import FormatError
 from .residual_order import BINS, DIAGONALS, SIDE, TABLES, Group, Order
 
+try:
+    from . import _residual as kernel
+except ImportError:  # installed without a C compiler
+    kernel = None  # type: ignore[assignment]
+
 STEP_CODES = 96  # steps of 2^(code / 8), 1 to 3756
 GREY = 128  # what pixels are a difference to where the networks have no say
 SHIFT_TABLE = 36  # of the shifts: magnitudes of about 1
@@ -108,10 +113,16 @@ def forward(difference: Ints) -> Float:
     return np.ascontiguousarray(np.tensordot(_cosines(), half, (1, 3)).transpose(4, 1, 0, 2, 3))
 
 
-def inverse(coefficients: Float, height: int, width: int) -> Float:
-    """Return the difference (H, W, C) of coefficients (C, 8, 8, h, w)."""
-    channels, _, _, h, w = coefficients.shape
-    half = np.tensordot(_cosines().T, coefficients, (1, 1))  # (y, C, v, h, w)
+def inverse(symbols: Ints, worth: Float, height: int, width: int) -> Float:
+    """Return the difference (H, W, C) of symbols (C, 8, 8, h, w), worth (C, 8, 8, 1, 1) levels."""
+    channels, _, _, h, w = symbols.shape
+    if kernel:
+        pixels = np.empty((h * SIDE, w * SIDE, channels))
+        colours = _colours() if channels == 3 else np.ones((1, 1))
+        shape = channels, h, w
+        kernel.inverse(symbols.astype(np.int32), worth, _cosines(), colours, shape, pixels)
+        return pixels[:height, :width]
+    half = np.tensordot(_cosines().T, symbols * worth, (1, 1))  # (y, C, v, h, w)
     blocks = np.tensordot(_cosines().T, half, (1, 2))  # (x, y, C, h, w)
     samples = blocks.transpose(3, 1, 4, 0, 2).reshape(h * SIDE, w * SIDE, channels)
     return (samples @ _colours() if channels == 3 else samples)[:height, :width]
@@ -123,7 +134,7 @@ def add(levels: Levels, residual: Residual) -> Float:
     Of one that is alone, the levels say the size.
     """
     height, width, _ = levels.shape
-    difference = inverse(residual.symbols * residual.worth, height, width)
+    difference = inverse(residual.symbols, residual.worth, height, width)
     return difference + (GREY if residual.alone else levels)
 
 

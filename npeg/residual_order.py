@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 try:
-    from . import _residual_order as kernel
+    from . import _residual as kernel
 except ImportError:  # installed without a C compiler
     kernel = None  # type: ignore[assignment]
 

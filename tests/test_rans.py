@@ -125,7 +125,7 @@ def test_what_runs_out_is_said_and_not_passed() -> None:
 def test_npeg_runs_without_the_compiled_loops(tmp_path: Path) -> None:
     code = """
 import sys
-for name in ("_rans", "_planes", "_residual_order"):
+for name in ("_rans", "_planes", "_residual"):
     sys.modules["npeg." + name] = None  # an ImportError
 import numpy as np
 import npeg

@@ -80,7 +80,7 @@ print(outcomes)
 """
 
 
-NAMES = ("_rans", "_planes", "_residual_order")
+NAMES = ("_rans", "_planes", "_residual")
 
 
 def sanitizer() -> str | None:

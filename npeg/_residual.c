@@ -1,4 +1,5 @@
-/* The loops of npeg/residual_order.py, compiled: the same integers.
+/* The loops of npeg/residual_order.py, compiled: the same integers; and the inverse transform of
+ * npeg/residual.py, to the rounding.
  *
  * npeg runs without this module, by NumPy, which is the reference. It only reads and writes the
  * buffers that it is handed; lengths and indexes are checked here too. Comments name the methods of
@@ -9,6 +10,7 @@
 #include <Python.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SIDE = 8, DIAGONALS = 15, PADDED = SIDE + 2, BINS = 80, CELLS = 4 * BINS, UNIT = 1024 };
 enum { MEMORY = 4096, LOOK_BACK = 5, MOST = 1 << 12, CONTEXTS = 1 << 16 };
@@ -218,16 +220,77 @@ static PyObject *keep(PyObject *self, PyObject *args) {
     return finish(&a);
 }
 
+/* A block row of a plane: coefficients f8[8][8][w] to samples f8[8][8][w], (y, x, block). */
+static void invert_row(const double *cosines, const double *coefficients, double *half, double *samples, Py_ssize_t w) {
+    memset(half, 0, SIDE * SIDE * w * sizeof *half);
+    memset(samples, 0, SIDE * SIDE * w * sizeof *samples);
+    for (int u = 0; u < SIDE; u++)
+        for (int y = 0; y < SIDE; y++)
+            for (Py_ssize_t k = 0; k < SIDE * w; k++)
+                half[y * SIDE * w + k] += cosines[u * SIDE + y] * coefficients[u * SIDE * w + k];
+    for (int y = 0; y < SIDE; y++)
+        for (int v = 0; v < SIDE; v++)
+            for (int x = 0; x < SIDE; x++)
+                for (Py_ssize_t k = 0; k < w; k++)
+                    samples[(y * SIDE + x) * w + k] += cosines[v * SIDE + x] * half[(y * SIDE + v) * w + k];
+}
+
+/* Pixels of a block row from the samples f8[C][8][8][w] of its planes, turned by colours f8[C][C]. */
+static void put_row(const double *colours, const double *samples, Py_ssize_t planes, Py_ssize_t w, double *out) {
+    for (int y = 0; y < SIDE; y++)
+        for (Py_ssize_t k = 0; k < w; k++)
+            for (int x = 0; x < SIDE; x++)
+                for (Py_ssize_t channel = 0; channel < planes; channel++) {
+                    double sum = 0;
+                    for (Py_ssize_t plane = 0; plane < planes; plane++)
+                        sum += colours[plane * planes + channel] * samples[((plane * SIDE + y) * SIDE + x) * w + k];
+                    *out++ = sum;
+                }
+}
+
+/* inverse(symbols i4[C, 8, 8, h, w], worth f8[C, 8, 8], cosines f8[8, 8], colours f8[C, C], (C, h, w),
+ *     pixels f8[8 h, 8 w, C]) */
+static PyObject *inverse(PyObject *self, PyObject *args) {
+    enum { SYMBOLS, WORTH, COSINES, COLOURS, PIXELS, COUNT };
+    static const int sizes[COUNT] = {4, 8, 8, 8, -8};
+    PyObject *o[COUNT];
+    Arrays a;
+    Py_ssize_t planes, h, w;
+    if (!PyArg_ParseTuple(args, "OOOO(nnn)O", o, o + 1, o + 2, o + 3, &planes, &h, &w, o + 4)) return NULL;
+    if (borrow(&a, o, sizes, COUNT) < 0) return NULL;
+    const Py_ssize_t cells = SIDE * SIDE, n = h * w;
+    if (planes < 1 || h < 1 || w < 1 || items(&a, SYMBOLS) < planes * cells * n || items(&a, WORTH) < planes * cells
+        || items(&a, COSINES) < cells || items(&a, COLOURS) < planes * planes || items(&a, PIXELS) < planes * cells * n)
+        a.wrong = a.wrong ? a.wrong : SHORT;
+    double *block = a.wrong ? NULL : malloc((2 + planes) * cells * w * sizeof *block);
+    if (!a.wrong && !block) a.wrong = "there is too little memory";
+    for (Py_ssize_t row = 0; row < h && !a.wrong; row++) {
+        for (Py_ssize_t plane = 0; plane < planes; plane++) {
+            for (Py_ssize_t band = plane * cells; band < (plane + 1) * cells; band++) {
+                const int32_t *symbols = (const int32_t *)a.views[SYMBOLS].buf + band * n + row * w;
+                double worth = ((const double *)a.views[WORTH].buf)[band];
+                for (Py_ssize_t k = 0; k < w; k++) block[(band - plane * cells) * w + k] = worth * symbols[k];
+            }
+            invert_row(a.views[COSINES].buf, block, block + cells * w, block + (2 + plane) * cells * w, w);
+        }
+        double *pixels = (double *)a.views[PIXELS].buf + row * cells * w * planes;
+        put_row(a.views[COLOURS].buf, block + 2 * cells * w, planes, w, pixels);
+    }
+    free(block);
+    return finish(&a);
+}
+
 static PyMethodDef methods[] = {
     {"expect", expect, METH_VARARGS, "Say what is to be expected of a diagonal's bands."},
     {"choose", choose, METH_VARARGS, "Choose tables for half of a diagonal's blocks."},
     {"learn", learn, METH_VARARGS, "Count symbols by their contexts' bins."},
     {"keep", keep, METH_VARARGS, "Remember a diagonal's magnitudes."},
+    {"inverse", inverse, METH_VARARGS, "Turn symbols into what is added to pixels."},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "npeg._residual_order", "The loops of npeg/residual_order.py, compiled.", -1, methods,
+    PyModuleDef_HEAD_INIT, "npeg._residual", "The loops of npeg/residual_order.py, compiled.", -1, methods,
 };
 
-PyMODINIT_FUNC PyInit__residual_order(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__residual(void) { return PyModule_Create(&module); }

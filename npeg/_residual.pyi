@@ -39,3 +39,11 @@ def keep(
     blocks: _Symbols,
     near: _Symbols,
 ) -> None: ...
+def inverse(
+    symbols: _Symbols,
+    worth: NDArray[np.float64],
+    cosines: NDArray[np.float64],
+    colours: NDArray[np.float64],
+    shape: tuple[int, int, int],
+    pixels: NDArray[np.float64],
+) -> None: ...
