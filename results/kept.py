@@ -81,8 +81,11 @@ def opened(path: Path) -> np.ndarray:
     """Return the pixels as they are, of a PNG deep ones too."""
     import imagecodecs
 
-    if path.suffix == ".jpg":
-        return np.asarray(Image.open(path))
+    with Image.open(path) as image:
+        if image.mode == "1":
+            return np.asarray(image.convert("L"))
+        if path.suffix == ".jpg":
+            return np.asarray(image)
     return np.asarray(imagecodecs.png_decode(path.read_bytes()))
 
 
