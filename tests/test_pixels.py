@@ -163,6 +163,15 @@ def test_an_srgb_profile_leaves_every_pixel_as_it_is():
         np.testing.assert_array_equal(to_pixels(image), pixels)
 
 
+@pytest.mark.filterwarnings("error")
+def test_lab_is_converted_whatever_its_profile():
+    spaces = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    lab = ImageCms.profileToProfile(Image.fromarray(RGB), *spaces, outputMode="LAB")
+    assert lab is not None
+    assert lab.info["icc_profile"]
+    assert np.abs(to_pixels(lab).astype(int) - RGB).max() <= 8
+
+
 def test_a_wide_profile_is_converted_to_srgb():
     colours = np.array([[[100, 150, 80], [128, 128, 128], [180, 120, 140]]], np.uint8)
     image = reopened(Image.fromarray(colours), icc_profile=WIDE)
