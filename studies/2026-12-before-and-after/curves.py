@@ -8,6 +8,7 @@ one to be judged. The second form prints a row a picture, and the mean.
 """
 
 import sys
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,11 @@ def measure(folder: Path, names: list[str]) -> None:
     from npeg import codec
     from npeg.targets import psnr_db
 
-    try:
+    options = {}  # 67534cc has no tune but this one
+    if "options" in signature(codec.encode_with_reconstruction).parameters:
         from npeg.encoder_rule import EncoderOptions
 
         options = {"options": EncoderOptions(tune="psnr")}
-    except ImportError:
-        options = {}
     print("image", "quality", "rate_bpp", "psnr_db", sep="\t")
     for name in names:
         image = np.ascontiguousarray(Image.open(folder / name).convert("RGB"))
