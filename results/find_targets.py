@@ -10,7 +10,6 @@ for; distance is how much less of the size is used, or how many more bytes are t
 below 0 where a half quality does better. Encodings are those of the picture, not of its sketch.
 """
 
-import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,9 +92,7 @@ def found_by(name: str, image: Pixels, value: float) -> tuple[bytes | None, int]
     try:
         if name != "ssimulacra2":
             return targets.encode(image, targets.Target(**{name: value})), count
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "PNG")
-        quality = scores.quality_of(file, value, DEFAULT)
+        quality = scores.quality_of(Image.fromarray(image), value, DEFAULT)
         return codec.encode_pixels(image, round(2 * quality), DEFAULT), count
     except InputError:
         return None, count
