@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .arrays import Pixels
 
 FORMAT = "NPEG"
-TARGETS = ("quality", "bpp", "size", "psnr")
+TARGETS = ("quality", "bpp", "size", "psnr", "ssimulacra2")
 OPTIONS = ("effort", "tune", "lossless", "alpha_quality", "model")
 CHOICES = (*TARGETS, *OPTIONS, "strip")
 METADATA = ("icc_profile", "exif", "xmp", "iptc", "dpi", "comment")

@@ -45,6 +45,7 @@ def encode(
     bpp: float | None = None,
     size: int | None = None,
     psnr: float | None = None,
+    ssimulacra2: float | None = None,
     effort: int = 1,
     tune: str = "visual",
     codec: str = "npeg",
@@ -68,6 +69,8 @@ def encode(
         bpp: instead of quality: at most this many bits of the whole file a pixel.
         size: instead of quality: at most this many bytes.
         psnr: instead of quality: the smallest file of at least this RGB PSNR in dB.
+        ssimulacra2: instead of quality: the smallest file of at least this SSIMULACRA2 score, at
+            most 100; needs the packages of `npeg[bench]`.
         effort: 0, or 1 for a smaller file at equal quality in over twice the time.
         tune: visual for the smallest file that looks as good, psnr for the least squared error.
         codec: npeg, or a binary autoencoder of the teaching program: dither (one rate, whatever
@@ -96,7 +99,7 @@ def encode(
     from .encoder_rule import EncoderOptions
     from .targets import Target
 
-    target = Target(quality, bpp, size, psnr)
+    target = Target(quality, bpp, size, psnr, ssimulacra2)
     options = EncoderOptions(
         effort, tune, lossless=lossless, alpha_quality=alpha_quality, model=model
     )

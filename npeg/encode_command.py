@@ -51,7 +51,7 @@ def _encode_file(args: argparse.Namespace, job: Job) -> Record:
 
     start = time.perf_counter()
     with files.open_source(job.source) as file:
-        if args.all_frames or args.frame is not None or args.ssimulacra2 is not None:
+        if args.all_frames or args.frame is not None:
             with image_files.open_image(file) as image:
                 if args.all_frames:
                     return _encode_frames(args, job, image, start)
@@ -91,14 +91,9 @@ def _encoded(args: argparse.Namespace, image: Image | BinaryIO) -> bytes:
     """Return the .npeg file of an opened image or an image file, by a command's arguments."""
     quality = 75.0 if args.quality is None else args.quality
     effort, tune = 1 if args.effort is None else args.effort, args.tune or "visual"
-    target = {name: getattr(args, name) for name in ("bpp", "size", "psnr")}
-    with bars.of_image(args, args.ssimulacra2 is not None or any(target.values())):
-        if args.ssimulacra2 is not None:
-            from .encoder_rule import EncoderOptions
-            from .scores import quality_of
-
-            options = EncoderOptions(effort, tune, model=args.model)
-            quality = quality_of(image, args.ssimulacra2, options)
+    names = ("bpp", "size", "psnr", "ssimulacra2")
+    target = {name: value for name in names if (value := getattr(args, name)) is not None}
+    with bars.of_image(args, bool(target)):
         more = {"codec": args.codec, "strip": args.strip, "background": args.background}
         more |= {"lossless": args.lossless, "model": args.model}
         if args.alpha_quality is not None:

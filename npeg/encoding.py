@@ -46,9 +46,8 @@ def encode(
         if codec != "npeg":
             if metadata is not None:
                 raise InputError(f"found metadata for {codec}, which carries none")
-            others = (target.bpp, target.size, target.psnr)
             pixels = to_pixels(opened) if background is None else _flat(opened, background)
-            return dither.encode(pixels, codec, target.quality, others)
+            return dither.encode(pixels, codec, target.quality, target.others)
         pixels, found_metadata, bits = to_picture(opened, metadata, strip, turn)
     if pixels.dtype == np.uint16:
         options = replace(options, bit_depth=bits)

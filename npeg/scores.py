@@ -1,42 +1,36 @@
-"""A SSIMULACRA2 score in place of a quality, for `npeg encode --ssimulacra2`.
+"""A SSIMULACRA2 score in place of a quality: what `targets` measures by.
 
-Enters: an image. Leaves: a quality. Needs the packages that measure.
+Enters: an image as it was and as it decodes. Leaves: a score. Needs the packages that measure.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import warnings
-from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from . import targets
+from . import depth
+from .arrays import Pixels, Samples
 from .errors import InputError
-from .pixels import to_pixels
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from .encoder_rule import EncoderOptions
+from .targets import Scale
 
 
-def quality_of(image: Image | BinaryIO, score: float, options: EncoderOptions) -> float:
-    """Return the quality of the smallest file of at least this SSIMULACRA2 score.
+def scale() -> Scale:
+    """Return how images are scored; samples beyond 8 bits and other primaries count as sRGB's.
 
     Raises:
-        InputError: no quality reaches it, or the packages that measure it are missing.
+        InputError: the packages that score are missing.
     """
     if any(importlib.util.find_spec(name) is None for name in ("scipy", "ssimulacra2")):
-        raise InputError('--ssimulacra2 needs scipy and ssimulacra2: pip install "npeg[bench]"')
+        raise InputError('a score needs scipy and ssimulacra2: pip install "npeg[bench]"')
     from .bench.metrics import ssimulacra2
 
-    def measure(*images: Any) -> float:
-        rgb = [np.stack([i] * 3, axis=2) if i.ndim == 2 else i for i in images]
-        return ssimulacra2.score(rgb[0], rgb[1])
+    def score(original: Samples, decoded: Samples) -> float:
+        return ssimulacra2.score(_rgb(original), _rgb(decoded))
 
-    scale = targets.Scale(measure, "ssimulacra2", "", start=-10, slope=0.5, hope=20)
-    with warnings.catch_warnings():  # it is measured in 8 bits; what is coded keeps all
-        warnings.filterwarnings("ignore", message=".*bits a sample are cut to 8")
-        pixels = to_pixels(image)
-    return targets.level_for(pixels, score, scale, options) / 2
+    return Scale(score, "ssimulacra2", "", start=-10, slope=0.5, hope=20)
+
+
+def _rgb(samples: Samples) -> Pixels:
+    pixels: Pixels = depth.as_type(samples, np.uint8)
+    return np.stack([pixels] * 3, axis=2) if pixels.ndim == 2 else pixels

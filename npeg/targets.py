@@ -47,6 +47,7 @@ class Target:
         bpp: bits of the whole file a pixel, at most.
         size: bytes of the whole file, at most.
         psnr: RGB PSNR in dB, at least.
+        ssimulacra2: score, at least.
 
     Raises:
         InputError: two of the others are given.
@@ -56,10 +57,16 @@ class Target:
     bpp: float | None = None
     size: float | None = None
     psnr: float | None = None
+    ssimulacra2: float | None = None
 
     def __post_init__(self) -> None:
-        if sum(target is not None for target in (self.bpp, self.size, self.psnr)) > 1:
-            raise InputError("found several of bpp, size and psnr, expected one")
+        if sum(value is not None for value in self.others) > 1:
+            raise InputError("found several of bpp, size, psnr and ssimulacra2, expected one")
+
+    @property
+    def others(self) -> tuple[float | None, ...]:
+        """What is given in place of the quality."""
+        return self.bpp, self.size, self.psnr, self.ssimulacra2
 
 
 def encode(pixels: Samples, target: Target, options: EncoderOptions = DEFAULT) -> bytes:
@@ -71,7 +78,7 @@ def encode(pixels: Samples, target: Target, options: EncoderOptions = DEFAULT) -
         InputError: a value is out of range, or none reaches the target.
     """
     if options.lossless:
-        if target != Target(target.quality):
+        if any(value is not None for value in target.others):
             raise InputError("found lossless and a target, expected one of them")
         return codec.encode_pixels(pixels, TOP, options)
     pixels = transparency.fill(pixels)
@@ -81,6 +88,8 @@ def encode(pixels: Samples, target: Target, options: EncoderOptions = DEFAULT) -
         return encode_to_size(pixels, target.size, options)
     if target.psnr is not None:
         return encode_to_psnr(pixels, target.psnr, options)
+    if target.ssimulacra2 is not None:
+        return encode_to_score(pixels, target.ssimulacra2, options)
     return codec.encode_pixels(pixels, level_of(target.quality), options)
 
 
@@ -106,7 +115,16 @@ def encode_to_size(pixels: Samples, size_bytes: float, options: EncoderOptions =
 
 def encode_to_psnr(pixels: Samples, psnr: float, options: EncoderOptions = DEFAULT) -> bytes:
     """Return the smallest file whose decoded image has at least this RGB PSNR in dB."""
-    return _smallest_file(pixels, _positive(psnr, "psnr"), PSNR, options)[1]
+    return _smallest_file(pixels, _positive(psnr, "psnr"), PSNR, options)
+
+
+def encode_to_score(pixels: Samples, score: float, options: EncoderOptions = DEFAULT) -> bytes:
+    """Return the smallest file whose decoded image has at least this SSIMULACRA2."""
+    from . import scores
+
+    if not is_number(score):
+        raise InputError(f"ssimulacra2 is {score!r}, expected a number, 100 at most")
+    return _smallest_file(pixels, score, scores.scale(), options)
 
 
 class Scale(NamedTuple):
@@ -120,21 +138,8 @@ class Scale(NamedTuple):
     hope: float = HOPE_DB
 
 
-def level_for(
-    pixels: Samples, target: float, scale: Scale, options: EncoderOptions = DEFAULT
-) -> int:
-    """Return the level, 0..200, of the smallest file that is measured to be as good as a target.
-
-    Raises:
-        InputError: none of the levels tried reaches it.
-    """
-    return _smallest_file(pixels, target, scale, options)[0]
-
-
-def _smallest_file(
-    pixels: Samples, target: float, scale: Scale, options: EncoderOptions
-) -> tuple[int, bytes]:
-    """Return the level and the bytes of the smallest file that is as good as a target."""
+def _smallest_file(pixels: Samples, target: float, scale: Scale, options: EncoderOptions) -> bytes:
+    """Return the smallest file that is as good as a target."""
     files: dict[int, bytes] = {}
 
     def measured(
@@ -165,8 +170,7 @@ def _smallest_file(
         best = f"{max(curve.values.values()):.2f}{scale.unit}"
         text = f"{scale.name} {target:g}{scale.unit}"
         raise InputError(curve.out_of_reach(text, "best", best))
-    level = min(reached, key=lambda level: (len(files[level]), -curve.values[level]))
-    return level, files[level]
+    return files[min(reached, key=lambda level: (len(files[level]), -curve.values[level]))]
 
 
 def psnr_db(a: Samples, b: Samples) -> float:

@@ -15,21 +15,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from made import clouds, flat, text_on_photograph
 from PIL import Image
 
-from npeg import codec, encoder_rule, scores, targets
+from npeg import codec, targets
 from npeg.arrays import Pixels
 from npeg.bench.metrics.ssimulacra2 import score
+from npeg.encoder_rule import DEFAULT, EncoderOptions
 from npeg.errors import InputError
 
 PHOTOGRAPHS = 4
 SIDE, SMALL_SIDE = 256, 128
 ASKED = (30, 55, 80)  # qualities whose values are asked for
 QUALITIES = range(0, 101)
-DEFAULT = encoder_rule.DEFAULT
 
 
 def sky(side: int) -> Pixels:
@@ -66,10 +67,10 @@ def remembered() -> Iterator[Callable[[Pixels, int], tuple[bytes, Pixels]]]:
     real, known = codec.encode_with_reconstruction, codec.encode_pixels
 
     @cache
-    def made(raw: bytes, shape: tuple[int, ...], level: int, options: encoder_rule.EncoderOptions):
+    def made(raw: bytes, shape: tuple[int, ...], level: int, options: EncoderOptions):
         return real(np.frombuffer(raw, np.uint8).reshape(shape), level, options)
 
-    def both(pixels: Pixels, level: int, options: encoder_rule.EncoderOptions = DEFAULT):
+    def both(pixels: Pixels, level: int, options: EncoderOptions = DEFAULT):
         return made(pixels.tobytes(), pixels.shape, level, options)
 
     codec.encode_with_reconstruction = both
@@ -90,17 +91,14 @@ def found_by(name: str, image: Pixels, value: float) -> tuple[bytes | None, int]
 
     token = targets.watcher.set(one_more)
     try:
-        if name != "ssimulacra2":
-            return targets.encode(image, targets.Target(**{name: value})), count
-        quality = scores.quality_of(Image.fromarray(image), value, DEFAULT)
-        return codec.encode_pixels(image, round(2 * quality), DEFAULT), count
+        return targets.encode(image, targets.Target(**{name: value})), count
     except InputError:
         return None, count
     finally:
         targets.watcher.reset(token)
 
 
-def rows_of(image: Pixels, encode: Callable) -> Iterator[tuple]:
+def rows_of(image: Pixels, encode: Callable[..., Any]) -> Iterator[tuple[Any, ...]]:
     """Yield target, value, encodings, bytes found, bytes of the best, distance in per cent."""
     files = [encode(image, 2 * quality) for quality in QUALITIES]
     sizes = np.array([len(data) for data, _ in files])

@@ -252,13 +252,21 @@ def test_a_score_is_a_target_too(run, png, photo):
     assert score(photo, npeg.decode(fewer)) < 70
     Image.fromarray(photo[..., 0]).save("grey.png")
     assert run("encode", "grey.png", "--ssimulacra2", 0).status == 0
+    assert npeg.encode(photo, ssimulacra2=70) == data
+    assert (
+        score(photo, npeg.decode(npeg.encode(photo.astype(np.uint16) * 257, ssimulacra2=60))) > 58
+    )
+    with pytest.raises(npeg.NpegError, match="ssimulacra2 is 'a', expected a number"):
+        npeg.encode(photo, ssimulacra2="a")  # type: ignore[arg-type]
+    with pytest.raises(npeg.NpegError, match="several of bpp, size, psnr and ssimulacra2"):
+        npeg.encode(photo, ssimulacra2=60, size=500)
 
 
 def test_a_score_without_its_packages_is_one_line(run, png, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     done = run("encode", png.name, "--ssimulacra2", 70)
     assert (done.status, done.err.count("\n")) == (1, 1)
-    assert done.err.startswith("npeg: photo.png: --ssimulacra2 needs scipy and ssimulacra2: pip ")
+    assert done.err.startswith("npeg: photo.png: a score needs scipy and ssimulacra2: pip ")
 
 
 # --- ends ---

@@ -41,7 +41,7 @@ def encode(
     if name not in NAMES:
         raise InputError(f"codec is {name!r}, expected npeg, {' or '.join(NAMES)}")
     if any(target is not None for target in targets):
-        raise InputError(f"found a target for {name}, which has none of bpp, size and psnr")
+        raise InputError(f"found a target for {name}, which has none")
     from . import codec
 
     return codec.encode_pixels(pixels, name, quality)
