@@ -134,11 +134,13 @@ export async function fromNetworks(models, decoded, header, step) {
     return { data: new Uint8Array(height * width * channels), shape: [height, width, channels] };
   }
   const model = await models.get(header.modelId);
-  const known = tilesOf(header).map(
-    (tile, i) => decoded[i].yHat ?? zeros([model.latents, ...latentShape(tile)])
-  );
-  const rgb = await synthesise(model, known, header, step);
+  const rgb = await synthesise(model, latentsOf(model, decoded, header), header, step);
   return channels === 3 ? rgb : meanOf(rgb);
+}
+
+/** Return the latents of each tile, zeros for those that have none. */
+export function latentsOf(model, decoded, header) {
+  return tilesOf(header).map((tile, i) => decoded[i].yHat ?? zeros([model.latents, ...latentShape(tile)]));
 }
 
 /** Return how many channels are coded: one where all are equal. */
