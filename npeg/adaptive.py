@@ -42,6 +42,7 @@ class Tables:
     """
 
     def __init__(self, sizes: Ints, prior: Ints) -> None:
+        self.sizes = sizes.astype(np.uint8)
         self.known = np.arange(prior.shape[1]) < sizes[:, None]
         self.counts = np.where(self.known, prior, 0).astype(np.int64)
         self.width = prior.shape[1]
@@ -155,7 +156,7 @@ class Writer(_Schedule):
 class Reader(_Schedule):
     """Finds the groups of symbols that a `Writer` was given.
 
-    payload: bytes, of any content.
+    payload: bytes, of any content: words (n,) uint16 behind the states (lanes,) of the lanes.
     Raises FormatError if it does not hold the states of its lanes.
     """
 
@@ -168,18 +169,18 @@ class Reader(_Schedule):
         head = 1 + 4 * lanes
         if log_lanes > MAX_LOG_LANES or len(payload) < head or (len(payload) - head) % 2:
             raise FormatError(f"exact payload of {len(payload)} bytes has no 2^{log_lanes} lanes")
-        self._states = np.frombuffer(payload, "<u4", lanes, 1).astype("<i8")
-        self._words = np.frombuffer(payload, "<u2", -1, head)
+        self.states = np.frombuffer(payload, "<u4", lanes, 1).astype("<i8")
+        self.words = np.frombuffer(payload, "<u2", -1, head)
         self._read = 0
-        if self._states.min() < LOWEST_STATE:
+        if self.states.min() < LOWEST_STATE:
             raise FormatError("exact payload has a lane that starts below 2^16")
 
     def code(self, tables: Tables, rows: Ints, symbols: Any = None) -> Ints:
         """Return the symbols (n,) of rows (n,)."""
         self._count(len(rows))
         found = np.empty(len(rows), np.int64)
-        for step in _steps(len(rows), len(self._states)):
-            states = self._states[: step.stop - step.start]
+        for step in _steps(len(rows), len(self.states)):
+            states = self.states[: step.stop - step.start]
             slots = states & (TOTAL - 1)
             found[step] = tables.find(rows[step], slots)
             keys = rows[step] * tables.width + found[step]
@@ -191,8 +192,8 @@ class Reader(_Schedule):
         """Return values (n,) of widths (n,) of 0..13 bits each."""
         self._count(len(widths))
         found = np.empty(len(widths), np.int64)
-        for step in _steps(len(widths), len(self._states)):
-            states = self._states[: step.stop - step.start]
+        for step in _steps(len(widths), len(self.states)):
+            states = self.states[: step.stop - step.start]
             slots = states & (TOTAL - 1)
             shifts = PRECISION - widths[step]
             found[step] = slots >> shifts
@@ -201,9 +202,9 @@ class Reader(_Schedule):
 
     def _count(self, new: int) -> None:
         self.coded += new
-        if self.coded > MAX_STEPS * len(self._states):
+        if self.coded > MAX_STEPS * len(self.states):
             raise FormatError(
-                f"exact payload has {len(self._states)} lanes for {self.coded} symbols"
+                f"exact payload has {len(self.states)} lanes for {self.coded} symbols"
             )
 
     def _pop(self, states: Ints, slots: Ints, frequency: Ints, start: Ints) -> None:
@@ -212,14 +213,14 @@ class Reader(_Schedule):
         states += slots - start
         small = np.flatnonzero(states < LOWEST_STATE)
         begin, self._read = self._read, self._read + len(small)
-        if self._read > len(self._words):
+        if self._read > len(self.words):
             raise FormatError("exact payload ends too early: its words are used up")
-        states[small] = states[small] << 16 | self._words[begin : self._read]
+        states[small] = states[small] << 16 | self.words[begin : self._read]
 
     def finish(self) -> None:
         """Raise FormatError unless the payload is used up and all lanes are at rest."""
-        if self._read != len(self._words) or (self._states != LOWEST_STATE).any():
-            left = len(self._words) - self._read
+        if self._read != len(self.words) or (self.states != LOWEST_STATE).any():
+            left = len(self.words) - self._read
             raise FormatError(f"exact payload does not end with its symbols: {left} words are left")
 
 

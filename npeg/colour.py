@@ -30,7 +30,7 @@ def settle(image: Image.Image, icc_profile: bytes, keep: bool) -> tuple[Image.Im
         InputError: the mode is none of colours.
     """
     colours = "L" if image.mode in GREY_MODES else "CMYK" if image.mode == "CMYK" else "RGB"
-    if not icc_profile:
+    if not icc_profile or image.mode == "LAB":  # whose numbers are colours by themselves
         if keep and image.mode in ("CMYK", "LAB"):
             warn(f"{image.mode} colours are converted to sRGB")
         return _plain(image), b""

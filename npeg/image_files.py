@@ -62,9 +62,9 @@ def open_image(file: io.BufferedReader | io.BytesIO) -> Image:
         raise InputError(f"found no image: starts with {start}, expected JPEG, PNG, ...") from None
     except PIL.Image.DecompressionBombError as error:
         raise LimitError(f"found a far too large image: {error}") from error
-    except OSError:
-        raise
     except Exception as error:  # Pillow's plugins raise almost anything
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file, not of what is in it
         raise InputError(f"found a damaged image: {error}") from error
     limits.check(image.width, image.height)
     return image

@@ -12,7 +12,7 @@ same neighbours before (the guess); what equals none of them is predicted plane 
 difference is coded. Rows of the adaptive tables follow from neighbours only.
 
 Source: Rissanen and Langdon 1981 (templates); Weinberger et al. 2000 (LOCO-I: median prediction,
-activity contexts); Bloom 1998, PPMZ (guesses from long contexts); ISO/IEC 18181-1 (tokens).
+activity contexts); ISO/IEC 18181-1 (tokens).
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,12 @@ from numpy.typing import NDArray
 
 from .adaptive import Reader, Tables, Writer
 from .errors import FormatError
+from .guesses import GUESS_ROWS, TEMPLATES, Guesses
+
+try:
+    from . import _planes as kernel
+except ImportError:  # installed without a C compiler
+    kernel = None  # type: ignore[assignment]
 
 Ints = NDArray[np.int64]
 Planes = NDArray[np.int32]
@@ -52,22 +58,7 @@ ACTIVITY = np.array([0, 1, 2, 4, 7, 11, 17, 26, 40, 64, 110])  # upper ends of t
 CONTEXTS = len(ACTIVITY) + 1
 CONTEXT_BITS = 8  # of samples that these are for; of more, so many leading ones count
 
-HASH_BITS = 16
-CERTAIN = 7  # hits in a row from which a guess is as certain as it gets
-_ODD = np.array(
-    [
-        *(0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1, 0x2545F491),
-        *(0x3C6EF373, 0x1B873593, 0x5BD1E995, 0x7FEB352D, 0x846CA68B, 0x2C1B3C6D),
-    ],
-    np.int64,
-)
-TEMPLATES = np.stack([_ODD, _ODD * (np.arange(12) < 9), _ODD * (np.arange(12) < 4)])
-"""Multipliers of the neighbours of each guess, (3, 12), the surest first."""
-LEVELS = len(TEMPLATES)
-_MIX = 0x2C1B3C6D
-
 PATTERN_ROWS = 1024
-GUESS_ROWS = 64 * (CERTAIN + 1) * LEVELS
 FLAG_ROW = PATTERN_ROWS + GUESS_ROWS
 BROKEN_ROW = FLAG_ROW + 1
 
@@ -90,6 +81,12 @@ class Method:
     direct: bool = False  # what differs from all is coded as it is, not as a difference
     weights: NDArray[np.int64] | None = None  # (C, 8) of the linear prediction; None: the median
 
+    @property
+    def flags(self) -> int:
+        """The first byte of a payload."""
+        linear = self.weights is not None
+        return self.matching | self.guessing << 1 | self.direct << 2 | linear << 3
+
 
 def encode(planes: Planes, method: Method, bounds: tuple[Ints, Ints]) -> bytes:
     """Return the payload of planes (C, H, W), whose values are within the bounds, (C,) each."""
@@ -111,8 +108,11 @@ def decode(payload: bytes, shape: tuple[int, int, int], bounds: tuple[Ints, Ints
     planes = np.zeros(shape, np.int32)
     walk = _Walk(shape, method, bounds)
     reader = Reader(body, walk.matches, walk.tokens)
-    walk.run(reader, planes)
-    reader.finish()
+    if kernel:
+        walk.run_compiled(reader, planes)
+    else:
+        walk.run(reader, planes)
+        reader.finish()
     low, high = planes.min(axis=(1, 2)), planes.max(axis=(1, 2))
     if (low < bounds[0]).any() or (high > bounds[1]).any():
         raise FormatError(f"exact payload has samples of {low.min()}..{high.max()}")
@@ -127,10 +127,8 @@ def _write(planes: Planes, method: Method, bounds: tuple[Ints, Ints]) -> Writer:
 
 
 def _head(method: Method) -> bytes:
-    flags = method.matching | method.guessing << 1 | method.direct << 2
-    if method.weights is None:
-        return bytes([flags])
-    return bytes([flags | 8]) + method.weights.astype("<i2").tobytes()
+    weights = b"" if method.weights is None else method.weights.astype("<i2").tobytes()
+    return bytes([method.flags]) + weights
 
 
 def _split_head(payload: bytes, channels: int) -> tuple[Method, bytes]:
@@ -183,7 +181,7 @@ class _Walk:
         self.tokens = _token_tables(self.channels, int(span), method.direct)
         self.values = np.zeros((BACK, self.channels, self.height + MARGIN), np.int64)
         self.codes = np.zeros((BACK, self.height + MARGIN), np.int64)
-        self.guesses = _Guesses() if method.guessing else None
+        self.guesses = Guesses(PATTERN_ROWS) if method.guessing else None
 
     def run(self, coder: Writer | Reader, planes: Planes) -> None:
         """Write the planes (C, H, W), or fill them with what is read."""
@@ -202,6 +200,20 @@ class _Walk:
             self.codes[t % BACK, here] = _code_of(found)
             if coder.reading:
                 planes[:, rows, t - 2 * rows] = found
+
+    def run_compiled(self, reader: Reader, planes: Planes) -> None:
+        """Fill the planes (C, H, W) by compiled loops, to the last word of the reader."""
+        method = self.method
+        wrong = kernel.decode(
+            *(reader.words, reader.states, planes, planes.shape, method.flags & 7, self.coarseness),
+            *(self.matches.counts, self.matches.sizes, self.tokens.counts, self.tokens.sizes),
+            TEMPLATES,
+            np.empty(0, np.int64) if method.weights is None else method.weights,
+            *(self.low.ravel(), self.high.ravel()),
+            *(CONTEXT_OF_ACTIVITY, LOW_BITS, FIRST_VALUE),
+        )
+        if wrong:
+            raise FormatError(f"exact payload {wrong}")
 
     def _around(self, past: Ints, t: int, rows: slice, name: str) -> Ints:
         """Return a neighbour of each pixel of a diagonal."""
@@ -289,42 +301,6 @@ class _Walk:
         for weight, neighbour in zip(weights, near, strict=True):
             total += weight * neighbour
         return np.clip(total >> WEIGHT_BITS, self.low, self.high)
-
-
-class _Guesses:
-    """What followed the same neighbours the last time, by three templates."""
-
-    def __init__(self) -> None:
-        self.codes = np.full(LEVELS << HASH_BITS, -1, np.int64)
-        self.hits = np.zeros(LEVELS << HASH_BITS, np.int64)
-        self.mixed: Ints = np.empty(0, np.int64)
-        self.places: Ints = np.empty((LEVELS, 0), np.int64)
-
-    def look_up(self, near: Ints, mixed: Ints) -> tuple[Ints, Ints]:
-        """Return the guesses (n,), -1 where there is none, and the rows of the tables for them.
-
-        near: codes of the neighbours (12, m) of a diagonal; mixed: (n,) which pixels of it.
-        """
-        some = near[:, mixed]
-        places = (TEMPLATES @ some * _MIX >> 24) & (1 << HASH_BITS) - 1
-        places += np.arange(LEVELS)[:, None] << HASH_BITS
-        self.mixed, self.places = mixed, places
-        codes = self.codes[places]
-        level = (codes >= 0).argmax(axis=0)
-        columns = np.arange(len(mixed))
-        guess, sure = codes[level, columns], self.hits[places[level, columns]]
-        w, n, ne, nw = some[:4]
-        shape = (guess == w) | (guess == n) << 1 | (guess == ne) << 2 | (guess == nw) << 3
-        shape = shape | (w == n) << 4 | (n == ne) << 5
-        return guess, PATTERN_ROWS + shape + 64 * (sure + (CERTAIN + 1) * level)
-
-    def learn(self, codes: Ints) -> None:
-        """Remember what the pixels (m,) of the diagonal looked up last turned out to be."""
-        for places in self.places:
-            new = codes[self.mixed]
-            hit = self.codes[places] == new
-            self.hits[places] = np.where(hit, np.minimum(self.hits[places] + 1, CERTAIN), 0)
-            self.codes[places] = new
 
 
 def _code_of(values: Ints) -> Ints:

@@ -22,7 +22,12 @@ from numpy.typing import NDArray
 from . import entropy, weights
 from .arrays import Levels
 from .errors import FormatError
-from .residual_order import DIAGONALS, SIDE, TABLES, Group, Order
+from .residual_order import BINS, DIAGONALS, SIDE, TABLES, Group, Order
+
+try:
+    from . import _residual as kernel
+except ImportError:  # installed without a C compiler
+    kernel = None  # type: ignore[assignment]
 
 STEP_CODES = 96  # steps of 2^(code / 8), 1 to 3756
 GREY = 128  # what pixels are a difference to where the networks have no say
@@ -108,10 +113,16 @@ def forward(difference: Ints) -> Float:
     return np.ascontiguousarray(np.tensordot(_cosines(), half, (1, 3)).transpose(4, 1, 0, 2, 3))
 
 
-def inverse(coefficients: Float, height: int, width: int) -> Float:
-    """Return the difference (H, W, C) of coefficients (C, 8, 8, h, w)."""
-    channels, _, _, h, w = coefficients.shape
-    half = np.tensordot(_cosines().T, coefficients, (1, 1))  # (y, C, v, h, w)
+def inverse(symbols: Ints, worth: Float, height: int, width: int) -> Float:
+    """Return the difference (H, W, C) of symbols (C, 8, 8, h, w), worth (C, 8, 8, 1, 1) levels."""
+    channels, _, _, h, w = symbols.shape
+    if kernel:
+        pixels = np.empty((h * SIDE, w * SIDE, channels))
+        colours = _colours() if channels == 3 else np.ones((1, 1))
+        shape = channels, h, w
+        kernel.inverse(symbols.astype(np.int32), worth, _cosines(), colours, shape, pixels)
+        return pixels[:height, :width]
+    half = np.tensordot(_cosines().T, symbols * worth, (1, 1))  # (y, C, v, h, w)
     blocks = np.tensordot(_cosines().T, half, (1, 2))  # (x, y, C, h, w)
     samples = blocks.transpose(3, 1, 4, 0, 2).reshape(h * SIDE, w * SIDE, channels)
     return (samples @ _colours() if channels == 3 else samples)[:height, :width]
@@ -123,7 +134,7 @@ def add(levels: Levels, residual: Residual) -> Float:
     Of one that is alone, the levels say the size.
     """
     height, width, _ = levels.shape
-    difference = inverse(residual.symbols * residual.worth, height, width)
+    difference = inverse(residual.symbols, residual.worth, height, width)
     return difference + (GREY if residual.alone else levels)
 
 
@@ -212,7 +223,10 @@ def _extent(plane: Ints) -> int:
 
 
 def grouped(symbols: Ints) -> list[tuple[Group, Ints]]:
-    """Return the groups of symbols (C, 8, 8, h, w) in their order, before any shift."""
+    """Return the groups of symbols (C, 8, 8, h, w) in their order.
+
+    Their tables, 0..79, are before any shift, and before they are clipped to those there are.
+    """
     groups, flat = [], symbols.reshape(*symbols.shape[:3], -1)
 
     def visit(group: Group) -> Ints:
@@ -222,20 +236,20 @@ def grouped(symbols: Ints) -> list[tuple[Group, Ints]]:
         return found
 
     h, w = symbols.shape[3:]
-    order = Order(len(symbols), (h, w), [_extent(plane) for plane in symbols])
+    order = Order(len(symbols), (h, w), [_extent(plane) for plane in symbols], most=BINS - 1)
     order.run(np.zeros((len(symbols), DIAGONALS), np.int64), visit)
     return groups
 
 
 def best_shifts(groups: list[tuple[Group, Ints]], planes: int) -> Ints:
     """Return by how many tables each plane's diagonal is coded best, (C, 15)."""
-    counts = np.zeros((planes, DIAGONALS, TABLES * entropy.TOKENS))
+    counts = np.zeros((planes, DIAGONALS, BINS * entropy.TOKENS))
     for (plane, u, v, _, index), found in groups:
         entries = index * entropy.TOKENS + entropy.TOKEN_OF_MAGNITUDE[np.abs(found)]
         counts[plane, u[0] + v[0]] += np.bincount(entries.ravel(), minlength=counts.shape[2])
-    flat, bits = counts.reshape(-1, TABLES, entropy.TOKENS), tables().token_bits
+    flat, bits = counts.reshape(-1, BINS, entropy.TOKENS), tables().token_bits
     shifts = np.arange(-MOST_SHIFT, MOST_SHIFT + 1)
-    rows = (np.arange(TABLES) + shifts[:, None]).clip(0, TABLES - 1)
+    rows = (np.arange(BINS) + shifts[:, None]).clip(0, TABLES - 1)
     costs = np.einsum("gtk,stk->gs", flat, bits[rows]) + np.abs(shifts)
     return shifts[costs.argmin(axis=1)].reshape(planes, DIAGONALS)
 

@@ -15,6 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+try:
+    from . import _residual as kernel
+except ImportError:  # installed without a C compiler
+    kernel = None  # type: ignore[assignment]
+
 SIDE = 8  # of a block
 DIAGONALS = 2 * SIDE - 1  # of the bands (u, v) of a block: u + v = 0..14
 TABLES = 76  # by the mean of their magnitudes, four an octave
@@ -25,6 +30,7 @@ CONTEXT_UNIT = 64  # what contexts are to magnitudes, about
 PRIOR = 24  # symbols that what is supposed beforehand counts as
 MEMORY = 4096  # symbols of a context after which the older ones count half
 LOOK_BACK = 5  # diagonals whose mean over the block counts
+CONTEXTS = 1 << 16  # what is expected is below, or counts as the largest
 MOST = 1 << 12  # what a larger magnitude is counted as
 
 Ints = NDArray[np.int64]
@@ -47,7 +53,7 @@ def middle_of_bin(t: int) -> float:
 
 @cache
 def _bin_of_context() -> Ints:
-    return bin_of(np.arange(1 << 16))
+    return bin_of(np.arange(CONTEXTS))
 
 
 class Order:
@@ -57,11 +63,16 @@ class Order:
         planes: C, 1 or 3.
         shape: (h, w), blocks of the tile in each direction.
         extents: diagonals that are coded of each plane, 0..15; all others are 0.
+        most: the last table; an encoder that has no shifts yet asks for BINS - 1, so that shifts
+            can be added to what it is given.
     """
 
-    def __init__(self, planes: int, shape: tuple[int, int], extents: list[int]) -> None:
+    def __init__(
+        self, planes: int, shape: tuple[int, int], extents: list[int], most: int = TABLES - 1
+    ) -> None:
         h, w = shape
         self.extents = extents
+        self.most = most
         self.symbols = np.zeros((planes, SIDE, SIDE, h * w), np.int32)
         self._shape = h, w
         self._own = np.zeros((planes, SIDE + 2, SIDE + 2, h * w), np.int32)  # two bands of 0 first
@@ -96,18 +107,52 @@ class Order:
     def _diagonal(self, plane: int, d: int, u: Ints, shift: int, visit: Visit) -> None:
         """Visit the bands (u, d - u) of a plane: first every other block, then those between."""
         band = self.symbols[plane, u, d - u]
-        context, classes = self._context(plane, d, u), BINS * self._class(plane, d, u)
-        for parity, blocks in enumerate(self._halves):
-            part = context[:, blocks]
-            if parity:
-                sides = self._sum_around(np.abs(band), sides=1, corners=0)[:, blocks]
-                part = (13 * part >> 4) + (5 if plane else 3) * sides
-            bins = _bin_of_context()[np.minimum(part, (1 << 16) - 1)] + classes[:, blocks]
+        context, classes = self._expected(plane, d, u)
+        for sides, blocks in zip((0, 5 if plane else 3), self._halves, strict=True):
             means = bin_of(self._sum[plane] // self._count[plane]) + shift
-            found = visit((plane, u, d - u, blocks, means.clip(0, TABLES - 1)[bins]))
+            table_of_bin = means.clip(0, self.most)
+            bins, tables = self._chosen(context, classes, band, blocks, sides, table_of_bin)
+            found = visit((plane, u, d - u, blocks, tables))
             band[:, blocks] = found
-            self._learn(plane, bins.ravel(), np.abs(found).ravel())
+            self._learn(plane, bins, found)
+        self.symbols[plane, u, d - u] = band
         self._keep(plane, d, u, band)
+
+    def _expected(self, plane: int, d: int, u: Ints) -> tuple[NDArray[np.int32], NDArray[Any]]:
+        """Return what is to be expected of bands (u, d - u), and their classes, (bands, h * w)."""
+        if not kernel:
+            return self._context(plane, d, u), self._class(plane, d, u)
+        shape = len(u), self.symbols.shape[3]
+        context, classes = np.empty(shape, np.int32), np.empty(shape, np.uint8)
+        state = self._own, self._around, self._blocks, self._near
+        kernel.expect(*state, plane, d, context, classes)
+        return context, classes
+
+    def _chosen(
+        self,
+        context: NDArray[np.int32],
+        classes: NDArray[Any],
+        band: NDArray[np.int32],
+        blocks: Ints,
+        sides: int,
+        table_of_bin: Ints,
+    ) -> tuple[Ints, Ints]:
+        """Return the bins and the tables of some blocks of bands (bands, h * w).
+
+        sides: what the magnitudes in the four blocks beside count, 0 where they are not known.
+        """
+        if kernel:
+            shape = len(context), len(blocks)
+            bins, tables = np.empty(shape, np.int64), np.empty(shape, np.int64)
+            known = context, classes, band, blocks, sides, self._shape
+            kernel.choose(*known, _bin_of_context(), table_of_bin, bins, tables)
+            return bins, tables
+        part = context[:, blocks]
+        if sides:
+            beside = self._sum_around(np.abs(band), sides=1, corners=0)[:, blocks]
+            part = (13 * part >> 4) + sides * beside
+        bins = _bin_of_context()[np.minimum(part, CONTEXTS - 1)] + BINS * classes[:, blocks]
+        return bins, table_of_bin[bins]
 
     def _context(self, plane: int, d: int, u: Ints) -> NDArray[np.int32]:
         """Return what is to be expected of bands (u, d - u), in 1/64 about, (bands, h * w)."""
@@ -136,19 +181,25 @@ class Order:
         down = (own[u - 1, v] | own[u - 2, v]) == 0
         return across + 2 * down.astype(np.int64)
 
-    def _learn(self, plane: int, bins: Ints, magnitudes: Ints) -> None:
-        """Count symbols by their contexts' bins, both flat."""
+    def _learn(self, plane: int, bins: Ints, symbols: NDArray[Any]) -> None:
+        """Count symbols by their contexts' bins, of the same shape."""
         count, total = self._count[plane], self._sum[plane]
-        count += np.bincount(bins, minlength=len(count))
-        weights = np.minimum(magnitudes, MOST)
-        total += UNIT * np.bincount(bins, weights, len(count)).astype(np.int64)
+        if kernel:
+            kernel.learn(bins, np.ascontiguousarray(symbols, np.int32), count, total)
+            return
+        count += np.bincount(bins.ravel(), minlength=len(count))
+        weights = np.minimum(np.abs(symbols), MOST).ravel()
+        total += UNIT * np.bincount(bins.ravel(), weights, len(count)).astype(np.int64)
         while (many := count > MEMORY).any():
             count[many] >>= 1
             total[many] >>= 1
 
     def _keep(self, plane: int, d: int, u: Ints, band: NDArray[np.int32]) -> None:
-        """Remember the bands (u, d - u) of a plane, (bands, h * w)."""
-        self.symbols[plane, u, d - u] = band
+        """Remember the magnitudes of the bands (u, d - u) of a plane, (bands, h * w)."""
+        if kernel:
+            state = self._own, self._around, self._blocks, self._near
+            kernel.keep(band, plane, d, self._shape, *state)
+            return
         found = np.minimum(np.abs(band), MOST)
         around = self._sum_around(found, sides=2, corners=1)
         self._own[plane, u + 2, d - u + 2] = found

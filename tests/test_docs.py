@@ -65,6 +65,13 @@ def _anchors(text: str) -> set[str]:
     return made | set(re.findall(r'<a id="([^"]+)">', text))
 
 
+def test_the_table_of_what_is_kept_is_the_measured_one() -> None:
+    rows = (ROOT / "results" / "kept.tsv").read_text().splitlines()[1:]
+    page = (ROOT / "docs" / "kept.md").read_text()
+    found = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    assert found[1:] == [row.split("\t") for row in rows]
+
+
 def test_the_index_names_every_page() -> None:
     named = set(links_of((DOCS / "README.md").read_text()))
     assert {path.name for path in DOCS.glob("*.md")} - {"README.md"} <= named

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
-from npeg.errors import InputError, LimitError
+import npeg
+from npeg.errors import InputError, LimitError, NpegError
 from npeg.pixels import to_pixels
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
@@ -163,6 +164,16 @@ def test_an_srgb_profile_leaves_every_pixel_as_it_is():
         np.testing.assert_array_equal(to_pixels(image), pixels)
 
 
+@pytest.mark.filterwarnings("error")
+def test_lab_is_converted_whatever_its_profile():
+    spaces = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    lab = ImageCms.profileToProfile(Image.fromarray(RGB), *spaces, outputMode="LAB")
+    assert lab is not None
+    assert lab.info["icc_profile"]
+    back = ImageCms.profileToProfile(lab, *spaces[::-1], outputMode="RGB")
+    assert np.abs(to_pixels(lab).astype(int) - np.asarray(back)).max() <= 1
+
+
 def test_a_wide_profile_is_converted_to_srgb():
     colours = np.array([[[100, 150, 80], [128, 128, 128], [180, 120, 140]]], np.uint8)
     image = reopened(Image.fromarray(colours), icc_profile=WIDE)
@@ -214,6 +225,24 @@ def test_a_damaged_image_is_refused_and_named(image_format, cut):
     image = Image.open(io.BytesIO(buffer.getvalue()[:-cut]))
     with pytest.raises(InputError, match=f"found a damaged {image_format} image"):
         to_pixels(image)
+
+
+@pytest.mark.parametrize(
+    "image_format", ["AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
+)
+def test_a_file_cut_anywhere_is_refused_or_read(image_format):
+    stream = io.BytesIO()
+    Image.fromarray(RGB).save(stream, image_format)
+    whole = stream.getvalue()
+    refused = 0
+    for size in {*range(0, len(whole), 7), *range(min(40, len(whole)))}:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                npeg.encode(whole[:size], effort=0)
+        except NpegError:
+            refused += 1
+    assert refused > 10
 
 
 def test_empty_and_huge_images_are_refused():

@@ -1,5 +1,6 @@
 """The residual layer: what is coded comes back, what is damaged is refused, and it pays."""
 
+import ast
 import zlib
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage import data
 
-from npeg import codec, container, residual, residual_rule, targets
+from npeg import codec, container, residual, residual_order, residual_rule, targets
 from npeg.arrays import Pixels
 from npeg.encoder_rule import EncoderOptions
 from npeg.errors import FormatError, NpegError
@@ -44,13 +45,68 @@ def test_symbols_survive_the_round_trip(size: tuple[int, int], planes: int, alon
 
 
 @pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("size", [*SIZES, (500, 70)])
+def test_compiled_loops_and_numpy_write_the_same(
+    size: tuple[int, int], planes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("npeg._residual", reason="npeg was installed without a C compiler")
+    wanted = random_residual(*size, planes)
+    wanted.symbols[0, 3, 1] = 20_000  # above what counts, in contexts that are halved
+    payload = residual.pack(wanted)
+    pixels = residual.inverse(wanted.symbols, wanted.worth, *size)
+    for module in (residual, residual_order):
+        monkeypatch.setattr(module, "kernel", None)
+    assert np.abs(residual.inverse(wanted.symbols, wanted.worth, *size) - pixels).max() < 1e-7
+    assert residual.pack(wanted) == payload
+    assert (residual.unpack(payload, *size, planes).symbols == wanted.symbols).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("expect", "nnnn 0 2 SC"),  # the context says 4 blocks a band: of 3 bands
+        ("expect", "nnnn 3 2 SC"),
+        ("choose", "SCS h 1 (2,2) bt II"),
+        ("learn", "I s cc"),
+        ("keep", "S 0 2 (2,2) nnnn"),
+        ("inverse", "S fff (1,2,2) f"),
+    ],
+)
+def test_compiled_loops_refuse_arrays_that_are_too_short(name: str, arguments: str) -> None:
+    kernel = pytest.importorskip("npeg._residual", reason="no C compiler")
+    arrays = {
+        "n": np.zeros((1, 1), np.int32),
+        "S": np.zeros((3, 4), np.int32),
+        "C": np.zeros((3, 4), np.uint8),
+        "f": np.zeros(64),
+        "h": np.array([0, 4]),  # block 4 of 4
+        "b": np.zeros(1 << 16, np.int64),
+        "t": np.zeros(320, np.int64),
+        "I": np.zeros((3, 2), np.int64),
+        "s": np.zeros(3, np.int32),
+        "c": np.zeros(320, np.int64),
+    }
+    given = [
+        part
+        for word in arguments.split()
+        for part in ([ast.literal_eval(word)] if word[0] in "(0123" else [arrays[k] for k in word])
+    ]
+    with pytest.raises(ValueError, match="too short|no such diagonal|out of range"):
+        getattr(kernel, name)(*given)
+
+
+@pytest.mark.parametrize("planes", [1, 3])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_transform_and_its_inverse_give_the_difference(
     size: tuple[int, int], planes: int
 ) -> None:
     difference = np.random.default_rng(1).integers(-255, 256, (*size, planes)).astype(np.int16)
     coefficients = residual.forward(difference)
-    assert np.abs(residual.inverse(coefficients, *size) - difference).max() < 1e-9
+    symbols, unit = (
+        np.rint(coefficients * 1000).astype(np.int32),
+        np.full((planes, 8, 8, 1, 1), 1e-3),
+    )
+    assert np.abs(residual.inverse(symbols, unit, *size) - difference).max() < 0.02
     if size == (64, 64):
         assert np.isclose(np.square(coefficients).sum(), np.square(difference * 1.0).sum())
 

@@ -14,7 +14,7 @@ import { concat } from "./container.js";
 import { encode, TOKEN_OF_MAGNITUDE } from "./entropy.js";
 import { ENTRIES } from "./rans.js";
 import * as residual from "./residual.js";
-import { DIAGONALS, Order, SIDE, TABLES } from "./residual_order.js";
+import { BINS, DIAGONALS, Order, SIDE, TABLES } from "./residual_order.js";
 
 const { COSINES, GREEN, GREY, LUMA, MOST_SHIFT, RED_BLUE, SHIFT_TABLE } = residual;
 
@@ -115,7 +115,7 @@ function extentOf(bands) {
 }
 
 /**
- * Return the groups of symbols in their order, with their tables before any shift.
+ * Return the groups of symbols in their order, with their tables, 0..79, before any shift and clipping.
  * @param {Int32Array[][]} symbols
  * @param {number[]} shape [h, w] in blocks
  * @returns {Group[]}
@@ -123,7 +123,7 @@ function extentOf(bands) {
 export function grouped(symbols, shape) {
   const groups = [];
   const none = symbols.map(() => new Int32Array(DIAGONALS));
-  new Order(shape, symbols.map(extentOf)).run(none, (indexes, { plane, bands, blocks }) => {
+  new Order(shape, symbols.map(extentOf), BINS - 1).run(none, (indexes, { plane, bands, blocks }) => {
     const found = new Int32Array(indexes.length);
     let at = 0;
     for (const [u, v] of bands) {
@@ -143,7 +143,7 @@ export function bestShifts(groups, planes, tables) {
   const counts = new Map(); // plane and diagonal -> how often each table has each token
   for (const group of groups) {
     const key = DIAGONALS * group.plane + diagonalOf(group);
-    if (!counts.has(key)) counts.set(key, new Uint32Array(TABLES * ENTRIES));
+    if (!counts.has(key)) counts.set(key, new Uint32Array(BINS * ENTRIES));
     const own = counts.get(key);
     group.indexes.forEach((table, i) => {
       own[table * ENTRIES + TOKEN_OF_MAGNITUDE[Math.abs(group.symbols[i])]]++;
@@ -155,7 +155,7 @@ export function bestShifts(groups, planes, tables) {
   return found;
 }
 
-/** Return the shift under which counts (TABLES, ENTRIES) cost least. */
+/** Return the shift under which counts (BINS, ENTRIES) cost least. */
 function bestShift(counts, bits) {
   let [best, least] = [0, Infinity];
   for (let shift = -MOST_SHIFT; shift <= MOST_SHIFT; shift++) {

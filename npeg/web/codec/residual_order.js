@@ -13,7 +13,7 @@ export const SIDE = 8; // of a block
 export const DIAGONALS = 2 * SIDE - 1; // of the bands (u, v) of a block: u + v = 0..14
 export const TABLES = 76; // by the mean of their magnitudes, four an octave
 const CLASSES = 4; // of contexts: which of the bands before are 0
-const BINS = 80; // of contexts
+export const BINS = 80; // of contexts
 const UNIT = 1024; // of means of magnitudes
 const CONTEXT_UNIT = 64; // what contexts are to magnitudes, about
 const PRIOR = 24; // symbols that what is supposed beforehand counts as
@@ -43,8 +43,10 @@ export class Order {
   /**
    * @param {number[]} shape [h, w], blocks of the tile in each direction
    * @param {number[]} extents diagonals that are coded of each plane, 0..15; all others are 0
+   * @param {number} most the last table; an encoder that has no shifts yet asks for BINS - 1
    */
-  constructor([h, w], extents) {
+  constructor([h, w], extents, most = TABLES - 1) {
+    this.most = most;
     this.shape = [h, w];
     this.blocks = h * w;
     this.extents = extents;
@@ -119,7 +121,7 @@ export class Order {
   tables(plane, shift) {
     return Uint8Array.from(this.counts[plane], (count, i) => {
       const table = binOf(Math.floor(this.totals[plane][i] / count)) + shift;
-      return Math.min(Math.max(table, 0), TABLES - 1);
+      return Math.min(Math.max(table, 0), this.most);
     });
   }
 
