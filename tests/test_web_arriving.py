@@ -25,7 +25,9 @@ context.drawImage(image, 0, 0);
 done([...context.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data]);
 """
 IMG = '<img src="{0}" alt="A cup" width="192" style="border: 1px solid">'
-PICTURE = '<picture><source srcset="{0}" type="image/npeg"><img src="plain.png" alt="A cup"></picture>'
+PICTURE = (
+    '<picture><source srcset="{0}" type="image/npeg"><img src="plain.png" alt="A cup"></picture>'
+)
 SHOWN = "(document.images[0].currentSrc.match(/^blob:.*/)?.[0] ?? '')"  # what was painted last
 
 
