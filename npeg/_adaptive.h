@@ -4,6 +4,7 @@
 
 enum { PRECISION = 13, TOTAL = 1 << PRECISION, GAIN = 24, FIRST_REFRESH = 32, MAX_STEPS = 1 << 15 };
 enum { FEW = 8, RAW_FROM = 16, RAW_AT_ONCE = 8 };
+static const char *const FEW_LANES = "has %zd lanes for %zd symbols";
 static const int64_t HALVED = (int64_t)GAIN << 16, LOWEST_STATE = 1 << 16;
 
 typedef struct {
@@ -83,7 +84,7 @@ static int pop(Reader *reader, Py_ssize_t lane, int64_t slot, int64_t frequency,
 /* Reader._count */
 static int count(Reader *reader, Py_ssize_t n) {
     reader->coded += n;
-    if (reader->coded > (int64_t)MAX_STEPS * reader->lanes) reader->wrong = "has too few lanes for its symbols";
+    if (reader->coded > (int64_t)MAX_STEPS * reader->lanes) reader->wrong = FEW_LANES;
     return reader->wrong ? -1 : 0;
 }
 

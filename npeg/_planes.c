@@ -17,6 +17,8 @@ enum { BROKEN_ROW = FLAG_ROW + 1, ALL_EQUAL = 511, CONTEXTS = 12, DIRECT_ROWS = 
 enum { HASH_BITS = 16, VALUE_BITS = 18, WEIGHT_BITS = 7 };
 static const int64_t MIX = 0x2C1B3C6D, VALUE_MASK = (1 << VALUE_BITS) - 1, VALUE_SIGN = 1 << (VALUE_BITS - 1);
 
+static const char *const NOT_AT_END = "does not end with its symbols: %zd words are left";
+
 /* w, n, ne, nw, ww, nn, nne, nww, nnee, www, nnw, nnn: diagonals back, rows up */
 static const int NEIGHBOURS[NEAR][2] = {{1, 0}, {2, 1}, {1, 1}, {3, 1}, {2, 0}, {4, 2},
                                         {3, 2}, {4, 1}, {2, 2}, {3, 0}, {5, 2}, {6, 3}};
@@ -295,7 +297,7 @@ static const char *read_planes(Walk *walk, int32_t *planes, Py_ssize_t width) {
         if (walk->reader.states[lane] != LOWEST_STATE) done = -1;
     free(block);
     if (walk->reader.wrong) return walk->reader.wrong;
-    return done || walk->reader.read != walk->reader.words ? "does not end with its symbols" : NULL;
+    return done || walk->reader.read != walk->reader.words ? NOT_AT_END : NULL;
 }
 
 static int sizes_beyond(const Tables *tables, const uint8_t *sizes) {
@@ -365,6 +367,8 @@ static PyObject *decode(PyObject *self, PyObject *args) {
         Py_END_ALLOW_THREADS
     }
     while (borrowed--) PyBuffer_Release(a + borrowed);
+    if (wrong == FEW_LANES) return PyUnicode_FromFormat(wrong, walk.reader.lanes, (Py_ssize_t)walk.reader.coded);
+    if (wrong == NOT_AT_END) return PyUnicode_FromFormat(wrong, walk.reader.words - walk.reader.read);
     if (wrong) return PyUnicode_FromString(wrong);
     Py_RETURN_NONE;
 }

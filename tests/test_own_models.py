@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
+from test_web_codec import TESTS, node  # noqa: F401  # a fixture
 
 import npeg
 from npeg import container, networks, own_models, sections, weights
@@ -207,3 +208,14 @@ def test_export_never_overwrites_what_it_must_not(tmp_path: Path, mine: Path) ->
     (tmp_path / "letters/mother.txt").write_text("dear")
     with pytest.raises(InputError, match="which is no model"):
         check_output(tmp_path / "letters", force=True)
+
+
+def test_a_browser_refuses_such_a_file_in_one_line(
+    node: Callable[..., None],  # noqa: F811
+    file: bytes,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.npeg").write_bytes(file)
+    node(TESTS / "compare.mjs", tmp_path)
+    found = json.loads((tmp_path / "mine.json").read_text())
+    assert found == {"error": "file needs a model of somebody's own, which browsers do not have"}

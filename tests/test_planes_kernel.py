@@ -1,6 +1,7 @@
 """The compiled way over the planes gives what NumPy gives, of sound payloads and of any bytes."""
 
 import random
+import re
 from itertools import product
 from typing import Any
 
@@ -36,12 +37,12 @@ def picture(kind: str, shape: tuple[int, int, int], most: int) -> Planes:
     return np.rint(most * waves[None] * rng.uniform(0.5, 1, (shape[0], 1, 1))).astype(np.int32)
 
 
-def outcome(payload: bytes, shape: tuple[int, int, int], bounds: tuple[Ints, Ints]) -> bytes | None:
-    """Return the samples of a payload; None: it is refused."""
+def outcome(payload: bytes, shape: tuple[int, int, int], bounds: tuple[Ints, Ints]) -> bytes | str:
+    """Return the samples of a payload, or why it is refused."""
     try:
         return planes.decode(payload, shape, bounds).tobytes()
-    except FormatError:
-        return None
+    except FormatError as error:
+        return str(error)
 
 
 CASES = list(
@@ -69,6 +70,18 @@ def test_both_read_the_same(
     monkeypatch.setattr(planes, "kernel", None)
     assert compiled == [outcome(payload, shape, bounds) for payload in payloads + bad]
     assert compiled[: len(payloads)] == [stack.tobytes()] * len(payloads)
+
+
+def test_too_few_lanes_are_refused_in_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = picture("smooth", (1, 300, 310), 255)
+    bounds = np.zeros(1, np.int64), np.full(1, 255)
+    payload = planes.encode(stack, Method(matching=False, guessing=False), bounds)
+    states = np.frombuffer(payload, "<u4", 2, 2).tobytes()  # two lanes in place of more
+    payload = payload[:1] + b"\1" + states + bytes(200_000)
+    compiled = outcome(payload, stack.shape, bounds)
+    monkeypatch.setattr(planes, "kernel", None)
+    assert compiled == outcome(payload, stack.shape, bounds)
+    assert re.fullmatch("exact payload has 2 lanes for 65[0-9]{3} symbols", str(compiled))
 
 
 def test_many_symbols_halve_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:

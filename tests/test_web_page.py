@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
@@ -216,20 +217,28 @@ def test_the_page_names_no_other_site():
 # --- the page in a browser ---
 
 
-@pytest.fixture(scope="module")
-def browser():
+@contextmanager
+def started(strategy="normal"):
+    """A headless Chromium, whose `get` returns as the strategy says; it has ended afterwards."""
     webdriver = pytest.importorskip("selenium.webdriver")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
+    options.page_load_strategy = strategy
     for argument in ("headless=new", "no-sandbox", "window-size=1000,900"):
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield browser
     browser.quit()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with started() as browser:
+        yield browser
 
 
 def wait(browser, script):

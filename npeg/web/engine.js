@@ -3,7 +3,7 @@
  *
  * An engine has `about`, `decodeToPng(blob, work)`, `bitMap(blob, work)`, `encode(picture, options)`
  * and `avif(picture, sizeBytes, comparison, work)`; a picture is {file, image}, its own file and its
- * pixels as ImageData.
+ * pixels as ImageData. This browser has `decodeAsItArrives(answer, work)`, too.
  */
 
 import * as npeg from "./npeg.js";
@@ -29,6 +29,7 @@ async function serverOf() {
 const BROWSER = {
   about: "It stays in this browser: nothing is sent anywhere.",
   decodeToPng: npeg.decodeToPng,
+  decodeAsItArrives: npeg.decodeAsItArrives,
   bitMap: npeg.bitMap,
   avif: (_, sizeBytes, comparison, { signal }) => comparison.avif(sizeBytes, signal),
   encode: async ({ image }, options) => new Blob([await npeg.encode(image, options)]),

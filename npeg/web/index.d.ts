@@ -16,6 +16,8 @@ export interface EncodeOptions extends Work {
   tune?: "visual" | "psnr";
   /** 0, or 1 for a smaller file at equal quality in over twice the time (the default). */
   effort?: 0 | 1;
+  /** Every pixel comes back as it was, whatever the quality. */
+  lossless?: boolean;
 }
 
 export interface Info {
@@ -60,8 +62,14 @@ export interface Metadata {
 export function decode(source: Source, options?: Work): Promise<ImageData>;
 /** Decode a file to a PNG file, which carries the colour profile: for an image element. */
 export function decodeToPng(source: Source, options?: Work): Promise<Blob>;
-/** Yield PNG files of a .npeg file as it arrives: after a tenth of its bytes, then more, at last all of it. */
-export function decodeAsItArrives(answer: Response, options?: Work): AsyncGenerator<{ blob: Blob; isWhole: boolean }>;
+/**
+ * Yield PNG files of a .npeg file as it arrives, each with the bytes so far: after a tenth of them, then whenever
+ * there is more to see, at last all of it. Where not all arrive, FormatError follows what did.
+ */
+export function decodeAsItArrives(
+  answer: Response,
+  options?: Work
+): AsyncGenerator<{ blob: Blob; bytes: Uint8Array; isWhole: boolean }>;
 /** Encode pixels of sRGB, and their alpha without loss. */
 export function encode(image: ImageData, options?: EncodeOptions): Promise<Uint8Array>;
 /** Return how many bits of a file are of each block of 16x16 pixels, `shape` being [rows, columns]. */

@@ -9,9 +9,11 @@
  *     </picture>
  *
  * In an <img> the decoded picture takes the place of `src`, in a <source> that of `srcset`: first
- * what can be seen of a tenth of the file, then more as it arrives. All else of the element stays, so that its size, style and text are the page's. Elements that come
- * later are found, too, and an <img loading="lazy"> is decoded once it is near. Without scripts
- * the <picture> shows its fallback, since no browser knows image/npeg.
+ * what can be seen of a tenth of the file, then more as it arrives. What is shown of a file that is
+ * cut or damaged stays, and a line in the console says so. All else of the element stays, so that
+ * its size, style and text are the page's. Elements that come later are found, too, and an
+ * <img loading="lazy"> is decoded once it is near. Without scripts the <picture> shows its
+ * fallback, since no browser knows image/npeg.
  */
 
 import { decodeAsItArrives } from "./npeg.js";

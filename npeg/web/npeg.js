@@ -15,9 +15,6 @@ import { EXACT } from "./codec/sections.js";
 
 export const { NpegError, FormatError, LimitError, InputError } = errors;
 
-const FIRST_SHARE = 0.1; // of a file's bytes after which it is painted for the first time
-const GROWTH = 2; // from one painting to the next
-
 const jobs = new Map(); // id -> {resolve, reject, onProgress}
 let worker = null;
 let ids = 0;
@@ -36,27 +33,69 @@ export async function decodeToPng(source, options = {}) {
 
 /**
  * Yield PNG files of a .npeg file as it arrives: what can be seen of it after a tenth of its bytes,
- * then more, at last all of it.
+ * then more whenever there is more to see, at last all of it.
+ *
+ * Half of the time the worker rests meanwhile, and once all bytes are there it does nothing else
+ * than their picture. Where not all arrive, what did is yielded before the error.
  */
 export async function* decodeAsItArrives(answer, options = {}) {
-  const arriving = new Arriving(answer);
-  let sections = 0;
-  for (let share = FIRST_SHARE; await arriving.reaches(share); share *= GROWTH) {
-    const found = await ask({ task: "arrivedToPng", data: arriving.bytes(), before: sections }, options);
-    if (arriving.ended) break; // all of it is better
-    if (!found) continue;
-    sections = found.sections;
-    yield { blob: new Blob([found.data], { type: "image/png" }), isWhole: false };
+  const arriving = new Arriving(answer, options.signal);
+  const paintings = new Paintings(arriving, options);
+  try {
+    while (await arriving.grows()) {
+      const start = performance.now();
+      const found = await paintings.next(arriving.ending.signal);
+      const timeMs = performance.now() - start;
+      if (found) yield found;
+      await arriving.rest(timeMs);
+    }
+    await arriving.end;
+    options.signal?.throwIfAborted();
+    const bytes = arriving.bytes();
+    const blob = arriving.failure ? null : await decodeToPng(bytes, options).catch(unlessCut);
+    if (blob) return yield { blob, bytes, isWhole: true };
+    const found = await paintings.next(options.signal);
+    if (found) yield found;
+    const isSeen = paintings.sections ? "; the picture shows these" : "";
+    throw new errors.TruncatedError(`truncated: ${arriving}${isSeen}`);
+  } finally {
+    arriving.stop();
   }
-  await arriving.end;
-  yield { blob: await decodeToPng(arriving.bytes(), options), isWhole: true };
 }
 
-/** Encode pixels of sRGB, and their alpha without loss. */
+/** What can be seen of a file that arrives: of other sections each time. */
+class Paintings {
+  sections = 0;
+
+  constructor(arriving, options) {
+    Object.assign(this, { arriving, options });
+  }
+
+  /** Return what can be seen now; null if that is no more than before, or a signal ends the work. */
+  async next(signal) {
+    const bytes = this.arriving.bytes();
+    const message = { task: "arrivedToPng", data: bytes, before: this.sections };
+    const found = await ask(message, { ...this.options, signal }).catch((error) => {
+      this.options.signal?.throwIfAborted();
+      if (error.name !== "AbortError") throw error;
+    });
+    if (!found) return null;
+    this.sections = found.sections;
+    return { blob: new Blob([found.data], { type: "image/png" }), bytes, isWhole: false };
+  }
+}
+
+/** Throw an error again unless it says that the file goes on behind what has arrived. */
+function unlessCut(error) {
+  if (!(error instanceof errors.TruncatedError)) throw error;
+  return null;
+}
+
+/** Encode pixels of sRGB, and their alpha without loss; all of them without if `lossless`. */
 export async function encode(image, options = {}) {
-  const { quality = 75, tune = "visual", effort = 1, ...others } = options;
+  const { quality = 75, tune = "visual", effort = 1, lossless = false, ...others } = options;
   const { width, height, data } = image;
-  return ask({ task: "encode", data, width, height, quality, tune, effort }, others);
+  return ask({ task: "encode", data, width, height, quality, tune, effort, lossless }, others);
 }
 
 /** Return how many bits of a file are of each block of 16x16 pixels. */

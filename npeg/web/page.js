@@ -2,8 +2,9 @@
  * The page: pictures come in, each is shown beside its .npeg file and beside others of that size.
  *
  * A picture is {name, file, npeg, image}: `file` returns the photograph and is null where there is
- * a .npeg file alone; `npeg` returns the .npeg file and is null where that is still to be made;
- * `image` is the photograph's pixels while it is shown.
+ * a .npeg file alone; `npeg` returns the .npeg file and is null where that is still to be made; both
+ * return {file, decoded}, the latter null unless it was decoded while it arrived; `image` is the
+ * photograph's pixels while it is shown.
  */
 
 import { Comparison } from "./compare.js";
@@ -36,13 +37,13 @@ let running = new AbortController();
 let pause = 0;
 let urls = []; // of what is shown now
 let views = null; // those too
-let shown = { made: null, heat: null }; // the .npeg file, and the map of its bits
+let shown = {}; // made: the .npeg file, heat: the map of its bits, arrived: its bytes, until it is there
 
 // --- pictures come in ---
 
 async function add(files) {
   say("");
-  const placed = files.map((file) => place(file.name, async () => file));
+  const placed = files.map((file) => place(file.name, async () => ({ file, decoded: null })));
   if (placed.length) await show(placed[0]);
 }
 
@@ -58,10 +59,42 @@ function place(name, load) {
   return picture;
 }
 
-async function fetchPicture(name, i) {
-  const answer = await fetch(`pictures/${i}`);
-  if (!answer.ok) throw new Error(`${name}: ${answer.statusText}`);
-  return new File([await answer.blob()], name);
+/** Put what an address leads to among the pictures. */
+function placeAddress(address) {
+  const url = URL.canParse(address, document.baseURI) ? new URL(address, document.baseURI) : null;
+  if (!url) return say(`${address}: no address of a picture`);
+  const name = decodeURIComponent(url.pathname.split("/").at(-1)) || url.host;
+  place(name, (signal) => fetched(name, url, signal));
+}
+
+/** Return a picture from an address; of a .npeg file alone, show what there is while it arrives. */
+async function fetched(name, address, signal) {
+  const answer = await fetch(address, { signal }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Error(`${name}: ${error.message}`);
+  });
+  if (!answer.ok) throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
+  if (!isNpeg(name) || current.file || !engine.decodeAsItArrives) {
+    return { file: new File([await answer.blob()], name), decoded: null };
+  }
+  for await (const { blob, bytes, isWhole } of engine.decodeAsItArrives(answer, { signal })) {
+    if (isWhole) return { file: new File([bytes], name), decoded: blob };
+    await drawArrived(blob, bytes, signal);
+  }
+}
+
+/** Show what can be seen of a .npeg file so far. */
+async function drawArrived(blob, bytes, signal) {
+  signal.throwIfAborted();
+  shown.arrived = bytes.length;
+  const { width, height, quality } = info(bytes);
+  draw([{ label: "npeg", blob, width, height, quality, sizeBytes: bytes.length }]);
+  const size = `${width} × ${height}`;
+  element("summary").textContent = `${size} · ${count(bytes.length)} bytes have arrived`;
+}
+
+function cancel() {
+  running.abort();
+  if (shown.arrived) say(`Cancelled: the picture shows the first ${count(shown.arrived)} bytes`);
 }
 
 function listen() {
@@ -88,7 +121,7 @@ function listen() {
   element("tune").onchange = element("effort").onchange = later;
   element("settings").onsubmit = (event) => event.preventDefault();
   element("bits").onclick = toggleBits;
-  element("cancel").onclick = () => running.abort();
+  element("cancel").onclick = cancel;
 }
 
 function drawList() {
@@ -111,6 +144,7 @@ async function show(picture) {
   if (current && current !== picture) current.image = null;
   current = picture;
   viewer = views = null;
+  shown = {};
   element("viewer").replaceChildren();
   element("summary").textContent = element("legend").textContent = "";
   for (const id of ["save-npeg", "save-png"]) element(id).removeAttribute("href");
@@ -139,23 +173,26 @@ async function work() {
   element("progress").removeAttribute("value");
   element("work").classList.add("busy");
   try {
-    const [file, given] = await Promise.all([picture.file?.(), picture.npeg?.()]);
+    const [{ file } = {}, { file: given, decoded: arrived } = {}] = await Promise.all([
+      picture.file?.(signal),
+      picture.npeg?.(signal),
+    ]);
     if (file) picture.image ??= await opened(file);
     const { image } = picture;
     const start = performance.now();
     const options = { ...settings(), signal, onProgress };
     const made = given ?? (await engine.encode({ file, image }, options));
     const between = performance.now();
-    const decoded = await engine.decodeToPng(made, { signal, onProgress });
+    const decoded = arrived ?? (await engine.decodeToPng(made, { signal, onProgress }));
     const end = performance.now();
     signal.throwIfAborted();
-    shown = { made, heat: null };
+    shown = { made };
     link(picture, made, decoded);
     const pixels = await pixelsOf(decoded);
     const views = await viewsOf(file, image, made, decoded, pixels);
     signal.throwIfAborted();
     draw(views);
-    summarise(views, made, given ? 0 : between - start, end - between);
+    summarise(views, made, given ? 0 : between - start, arrived ? 0 : end - between);
     element("work").classList.remove("busy");
     if (isPressed()) await addBits(signal);
     if (image) await compare({ file, image }, views, pixels, signal);
@@ -221,7 +258,7 @@ async function toggleBits() {
   element("bits").setAttribute("aria-pressed", String(!isPressed()));
   element("legend").textContent = "";
   try {
-    if (!views) return;
+    if (!shown.made) return;
     if (isPressed()) await addBits();
     else draw(views);
   } catch (error) {
@@ -302,7 +339,7 @@ function summarise(views, made, encodeMs, decodeMs) {
   const bpp = (8 * made.size) / (width * height);
   const times = [
     encodeMs && `encoded in ${(encodeMs / 1000).toFixed(2)} s`,
-    `decoded in ${(decodeMs / 1000).toFixed(2)} s`,
+    decodeMs && `decoded in ${(decodeMs / 1000).toFixed(2)} s`,
   ];
   const parts = [
     `${width} × ${height}`,
@@ -336,7 +373,8 @@ async function start() {
   engine = found.engine;
   element("where").textContent = engine.about;
   drawReports(found.reports);
-  found.pictures.forEach((name, i) => place(name, () => fetchPicture(name, i)));
+  found.pictures.forEach((name, i) => place(name, (signal) => fetched(name, `pictures/${i}`, signal)));
+  new URLSearchParams(location.search).getAll("open").forEach(placeAddress);
   if (pictures.length) await show(pictures[0]);
 }
 

@@ -38,10 +38,10 @@ const TASKS = {
   async bits({ data }, step) {
     return bitsOf(await opened(), data, step);
   },
-  async encode({ data, width, height, quality, tune, effort }, step) {
+  async encode({ data, width, height, quality, ...options }, step) {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
     const pixels = { data: bytes, shape: [height, width, 4] };
-    return encodePixels(await opened(), pixels, quality, { tune, effort }, step);
+    return encodePixels(await opened(), pixels, quality, options, step);
   },
 };
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { decodeArrived, decodePixels, encodePixels } from "../../npeg/web/codec/codec.js";
-import { packHeader, readHeader, readSections, write } from "../../npeg/web/codec/container.js";
+import { packHeader, readArrived, readHeader, readSections, write } from "../../npeg/web/codec/container.js";
 import { Decoder, encode } from "../../npeg/web/codec/entropy.js";
 import { FormatError, InputError, NpegError } from "../../npeg/web/codec/errors.js";
 import * as latents from "../../npeg/web/codec/latents.js";
@@ -111,6 +111,10 @@ test("unknown lower-case sections are skipped, others refused by name", async ()
     Uint8Array.from([...data.subarray(0, 20), ...packSection(type, Uint8Array.of(1)), ...data.subarray(20)]);
   assert.equal(readSections(withSection("z")).sections.length, 2);
   assert.throws(() => readSections(withSection("Q")), /section type 'Q' is not known and needed/);
+  const own = "file needs a model of somebody's own, which browsers do not have";
+  for (const read of [readSections, readArrived]) {
+    assert.throws(() => read(withSection("N")), { name: "FormatError", message: own });
+  }
   const behind = Uint8Array.from([...data, ...packSection("z", Uint8Array.of(1))]);
   assert.throws(() => readSections(behind), /bytes follow the section that ends the file/);
 });

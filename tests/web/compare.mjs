@@ -3,7 +3,7 @@
  *
  * node compare.mjs FOLDER: each NAME.npeg gives NAME.json (digest of its symbols, shape, metadata,
  * or an error), NAME.decoded (its pixels) and NAME.png; each NAME.rgb, HxWxC-TUNE-EFFORT-QUALITY
- * in its name, gives NAME.encoded.
+ * in its name, the last a number or "lossless", gives NAME.encoded.
  */
 
 import { createHash } from "node:crypto";
@@ -68,7 +68,7 @@ for (const name of await readdir(folder)) {
   if (extension === "rgb") {
     const shape = stem.split("-")[0].split("x").map(Number);
     const [, tune, effort, quality] = stem.split("-");
-    const options = { tune, effort: Number(effort) };
+    const options = { tune, effort: Number(effort), lossless: quality === "lossless" };
     await out(`${stem}.encoded`, await encodePixels(models, { data, shape }, Number(quality) || 60, options));
   }
 }

@@ -177,13 +177,18 @@ export class Writer extends Schedule {
     return payload;
   }
 
-  /** Return how many lanes are fast enough and cost little: each costs about 2.5 bytes. */
-  logLanes() {
+  /** Return the ideal length of what was coded so far, in bits. */
+  sizeBits() {
     let bits = PRECISION * this.coded;
     for (const [frequencies] of this.groups) {
       for (const frequency of frequencies) bits -= Math.log2(frequency);
     }
-    const lanes = Math.max(bits / LANE_BITS, this.coded / LANE_SYMBOLS, 1);
+    return bits;
+  }
+
+  /** Return how many lanes are fast enough and cost little: each costs about 2.5 bytes. */
+  logLanes() {
+    const lanes = Math.max(this.sizeBits() / LANE_BITS, this.coded / LANE_SYMBOLS, 1);
     const least = Math.ceil(Math.log2(Math.max(this.coded / MAX_STEPS, 1)));
     return Math.min(Math.max(Math.round(Math.log2(lanes)), least), MAX_LOG_LANES);
   }

@@ -16,25 +16,29 @@ import { tuneOf } from "./encoder_rule.js";
 import { InputError } from "./errors.js";
 import { tilesOf } from "./tiles.js";
 
+const HIGHEST = 100; // the quality of files without loss
+
 /**
  * Encode an image into a .npeg file.
  * @param {import("./networks.js").Models} models
  * @param {Planes} pixels Uint8Array, (H, W, 3) sRGB, (H, W, 1) grey, or with alpha (H, W, 4) or
  *   (H, W, 2)
  * @param {number} quality 0 to 100
- * @param {{tune?: "visual" | "psnr", effort?: 0 | 1}} options
+ * @param {{tune?: "visual" | "psnr", effort?: 0 | 1, lossless?: boolean}} options lossless: every pixel
+ *   comes back as it was, whatever the quality
  * @param {Step} step
  * @returns {Promise<Uint8Array>} the bytes of the file
  * @throws {InputError} not such an array, or an option is out of range
  * @throws {LimitError} the image is too large
  */
 export async function encodePixels(models, pixels, quality, options, step = async () => {}) {
-  const { tune: name = "visual", effort = 1 } = options;
+  const { tune: name = "visual", effort = 1, lossless = false } = options;
   if (effort !== 0 && effort !== 1) throw new InputError(`effort is ${effort}, expected 0 to 1`);
   const tune = tuneOf(name);
-  const header = headerFor(pixels, quality, tune);
-  const counted = countedSteps(step, stepsOf(header, effort, tune));
-  const tiles = await encode(models, pixels, header, { tune, effort }, counted);
+  const header = headerFor(pixels, lossless ? HIGHEST : quality, tune);
+  const rule = { tune, effort, lossless };
+  const counted = countedSteps(step, stepsOf(header, rule));
+  const tiles = await encode(models, pixels, header, rule, counted);
   return write(settled(header, tiles), tiles);
 }
 

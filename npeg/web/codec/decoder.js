@@ -134,9 +134,13 @@ export async function fromNetworks(models, decoded, header, step) {
     return { data: new Uint8Array(height * width * channels), shape: [height, width, channels] };
   }
   const model = await models.get(header.modelId);
-  const known = decoded.map(({ yHat }) => yHat ?? null);
-  const rgb = await synthesise(model, known, header, step);
+  const rgb = await synthesise(model, latentsOf(decoded), header, step);
   return channels === 3 ? rgb : meanOf(rgb);
+}
+
+/** Return the latents of each tile, null for those that have none. */
+export function latentsOf(decoded) {
+  return decoded.map(({ yHat }) => yHat ?? null);
 }
 
 /** Return how many channels are coded: one where all are equal. */

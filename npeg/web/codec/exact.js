@@ -1,27 +1,19 @@
 /**
- * Pixels <-> payloads that give every pixel back: palettes, colour transforms. SPEC.md, section 10.
+ * Payloads that give every pixel back to pixels: palettes, colour transforms. SPEC.md, section 10.
+ * `exact_encoder` faces it.
  *
- * Enters: pixels of 8 bits. Leaves: a payload of section `E` or `A`, and the pixels. Knows no tiles,
- * files and networks. What it encodes is one channel alone, such as alpha: each way is tried.
+ * Enters: a payload of section `E` or `A`. Leaves: pixels. Knows no tiles, files and networks.
  *
  * Source: Malvar and Sullivan 2003, JVT-I014 (YCoCg-R).
  *
  * @typedef {import("./planes.js").Stack} Stack
  */
 
-import { concat } from "./container.js";
 import { FormatError } from "./errors.js";
 import * as planes from "./planes.js";
 
-const [PLAIN, GREEN, YCOCG, PALETTE] = [0, 1, 2, 3]; // the first byte of a payload
-const MOST_GREYS = 16; // of a plane that has a palette
+export const [PLAIN, GREEN, YCOCG, PALETTE] = [0, 1, 2, 3]; // the first byte of a payload
 const FULL = 65535; // of 16 bits
-const MATCHING = { matching: true, guessing: true, direct: false, weights: null };
-const COMPARED = 4; // neighbours that a pixel is matched with
-const FEWEST = 64; // pixels to fit a prediction to
-const MOST = 1 << 16; // pixels that it is fitted to, about
-const ROUNDS = 3; // of fitting
-const RIDGE = 1e-3; // a pixel: how much the fit holds to the mean of two neighbours
 const PALETTE_HEAD = 4; // bytes: kind, colours - 1, length of the colours
 
 /**
@@ -62,7 +54,7 @@ export function inEight(value) {
 }
 
 /** Return pixels with rows and columns exchanged. */
-function turned({ data, shape: [height, width, channels] }) {
+export function turned({ data, shape: [height, width, channels] }) {
   const found = new data.constructor(data.length);
   for (let row = 0, at = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
@@ -129,7 +121,7 @@ function bytesOf(bits) {
 }
 
 /** Return the lowest and the highest value of each plane. */
-function boundsOf(kind, channels, bits = 8) {
+export function boundsOf(kind, channels, bits = 8) {
   const largest = 2 ** bits - 1;
   const low = Array(channels).fill(kind === PLAIN ? 0 : -largest);
   low[0] = 0;
@@ -152,95 +144,4 @@ function fromYcocg([first, second, third]) {
     const b = middle - (co >> 1);
     [first[i], second[i], third[i]] = [b + co, cg + middle, b];
   }
-}
-
-/**
- * Return the payload of pixels of one channel: the shortest that is found.
- * @param {import("./networks.js").Planes} pixels (H, W, 1)
- * @returns {Uint8Array}
- */
-export function encode(pixels) {
-  const { data, shape } = pixels.shape[0] > pixels.shape[1] ? turned(pixels) : pixels;
-  const stackOf = (values) => ({ planes: [Int32Array.from(values)], height: shape[0], width: shape[1] });
-  const greys = [...new Set(data)].sort((a, b) => a - b);
-  const palette = Uint8Array.of(PALETTE, greys.length - 1, greys.length, 0, ...greys);
-  if (greys.length === 1) return palette;
-  const plain = stackOf(data);
-  const ways = methodsOf(plain, greys.length).map((method) =>
-    concat([Uint8Array.of(PLAIN), planes.encode(plain, method, boundsOf(PLAIN, 1))])
-  );
-  if (greys.length <= MOST_GREYS) {
-    const bounds = { low: [0], high: [greys.length - 1] };
-    const indexes = stackOf(data.map((value) => greys.indexOf(value)));
-    for (const direct of [true, false]) {
-      ways.push(concat([palette, planes.encode(indexes, { ...MATCHING, direct }, bounds)]));
-    }
-  }
-  return ways.reduce((best, other) => (other.length < best.length ? other : best));
-}
-
-/** Return the ways to code a plane of so many greys that may be the best. */
-function methodsOf({ planes: [plane], height, width }, greys) {
-  const fitted = (method) => ({ ...method, weights: [fit(plane, height, width, method.matching)] });
-  const few = [MATCHING, fitted(MATCHING)];
-  if (greys <= MOST_GREYS) return few;
-  const smooth = { ...MATCHING, matching: false, guessing: false };
-  return [...few, fitted({ ...MATCHING, guessing: false }), smooth, fitted(smooth)];
-}
-
-/** Return weights (8,) that predict a plane (H, W), or its pixels unlike all neighbours. */
-function fit(plane, height, width, matching) {
-  const samples = samplesOf(plane, height, width).filter(
-    ([value, ...near]) => !matching || !near.slice(0, COMPARED).includes(value)
-  );
-  const size = planes.LINEAR.length;
-  const first = planes.LINEAR.map((_, i) => (i < 2 ? 0.5 : 0));
-  let share = first;
-  for (let round = 0; samples.length >= FEWEST && round < ROUNDS; round++) {
-    const ridge = samples.length * RIDGE;
-    const matrix = first.map((wanted, i) => {
-      const row = new Float64Array(size + 1); // the last is what they shall give
-      row[i] = ridge;
-      row[size] = ridge * wanted;
-      return row;
-    });
-    for (const [value, ...near] of samples) {
-      const error = near.reduce((left, one, i) => left - share[i] * one, value);
-      const weight = round ? Math.max(1, Math.abs(error)) ** -0.7 : 1; // less for what is far off
-      for (let i = 0; i < size; i++) {
-        for (let j = 0; j < size; j++) matrix[i][j] += weight * near[i] * near[j];
-        matrix[i][size] += weight * near[i] * value;
-      }
-    }
-    share = solved(matrix);
-  }
-  const unit = 1 << planes.WEIGHT_BITS;
-  return Int16Array.from(share, (one) => Math.min(Math.max(Math.round(one * unit), -32 * unit), 32 * unit));
-}
-
-/** Return some pixels within a plane (H, W), each with its neighbours behind it. */
-function samplesOf(plane, height, width) {
-  const offsets = planes.LINEAR.map((i) => {
-    const [back, up] = planes.NEIGHBOURS[i];
-    return -up * width - back + 2 * up;
-  });
-  const samples = [];
-  for (let row = 2; row < height; row += 1 + Math.floor(plane.length / MOST)) {
-    for (let at = row * width + 2; at < (row + 1) * width - 2; at++) {
-      samples.push([plane[at], ...offsets.map((offset) => plane[at + offset])]);
-    }
-  }
-  return samples;
-}
-
-/** Solve equations, each a row of factors and what they shall give; the matrix is positive definite. */
-function solved(rows) {
-  const size = rows.length;
-  for (let i = 0; i < size; i++) {
-    for (let k = 0; k < size; k++) {
-      const factor = rows[k][i] / rows[i][i];
-      for (let j = i; k !== i && j <= size; j++) rows[k][j] -= factor * rows[i][j];
-    }
-  }
-  return rows.map((row, i) => row[size] / row[i]);
 }

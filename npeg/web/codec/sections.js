@@ -125,6 +125,11 @@ function readNumber(take, type) {
   throw new FormatError(`section '${type}' has a number of too many bytes`);
 }
 
+/** Return how many bytes the payloads of a tile have. */
+export function sizeOf(parts) {
+  return Object.values(parts).reduce((sum, payload) => sum + payload.length, 0);
+}
+
 /**
  * Return the sections of each of `count` tiles by its number.
  * @param {Section[]} sections

@@ -178,3 +178,14 @@ function spread(data, there, [channels, h, w]) {
     for (let c = 0; c < channels; c++) data[c * h * w + place] = data[c * h * w + from];
   }
 }
+
+/** Return a tile of (H, W, C). */
+export function cut({ data, shape: [, width, channels] }, { top, bottom, left, right }) {
+  const line = channels * (right - left);
+  const found = new Uint8Array((bottom - top) * line);
+  for (let row = top; row < bottom; row++) {
+    const start = channels * (row * width + left);
+    found.set(data.subarray(start, start + line), (row - top) * line);
+  }
+  return { data: found, shape: [bottom - top, right - left, channels] };
+}

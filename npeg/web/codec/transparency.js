@@ -12,6 +12,7 @@
 import { FormatError } from "./errors.js";
 import { concat } from "./container.js";
 import * as exact from "./exact.js";
+import { encode as encodeExact, mayBeSmall } from "./exact_encoder.js";
 import { rangeOf } from "./planes.js";
 
 const [OPAQUE, FULL] = [255, 65535]; // of 8 and of 16 bits
@@ -58,7 +59,7 @@ export function isTransparent({ data, shape: [, , channels] }) {
 
 /** Return the payload of alpha (H, W, 1), every value as it is. */
 export function encode(alpha) {
-  return concat([Uint8Array.of(OPAQUE), exact.encode(alpha)]);
+  return concat([Uint8Array.of(OPAQUE), encodeExact(alpha)]);
 }
 
 /**
@@ -85,7 +86,8 @@ export function decode(payload, size, deep) {
 }
 
 /**
- * Return colours whose pixels under alpha 0 cost little and do not bleed into the others.
+ * Return colours whose pixels under alpha 0 cost little and do not bleed into the others. Few
+ * colours stay few: each row goes on in the colour last seen; else colours fade smoothly.
  * @param {Planes} colours (H, W, C)
  * @param {Planes} alpha (H, W, 1)
  * @returns {Planes}
@@ -94,12 +96,26 @@ export function fill({ data, shape }, alpha) {
   const [height, width, channels] = shape;
   const seen = Float64Array.from(alpha.data, (value) => Number(value > 0));
   if (!seen.includes(0)) return { data, shape };
+  if (!seen.includes(1)) return { data: new Uint8Array(data.length), shape };
+  const flat = carriedOn({ data, shape }, seen);
+  if (mayBeSmall(flat)) return flat;
   const filled = new Uint8ClampedArray(data.length); // rounds half to even, and clips
-  for (let c = 0; seen.includes(1) && c < channels; c++) {
+  for (let c = 0; c < channels; c++) {
     const plane = Float64Array.from(seen, (_, i) => data[channels * i + c]);
     pushedAndPulled(plane, seen, height, width).forEach((value, i) => (filled[channels * i + c] = value));
   }
   return { data: new Uint8Array(filled.buffer), shape };
+}
+
+/** Return colours (H, W, C) with each unseen pixel like the last seen one in raster order. */
+function carriedOn({ data, shape }, seen) {
+  const [, , channels] = shape;
+  const found = data.slice();
+  for (let i = 0, last = seen.indexOf(1); i < seen.length; i++) {
+    if (seen[i]) last = i;
+    else for (let c = 0; c < channels; c++) found[channels * i + c] = data[channels * last + c];
+  }
+  return { data: found, shape };
 }
 
 /** Return values (H, W), those of weight 0 from a picture of half the size. */
