@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime
 
 import npeg
-from npeg import latents
+from npeg import latents, rans
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 
@@ -32,15 +32,9 @@ def processor() -> str:
 
 def environment() -> str:
     """Return what decodes here."""
-    kernel = "compiled" if npeg_kernel() else "NumPy"
-    return f"ONNX Runtime {onnxruntime.__version__}; NumPy {np.__version__}; {processor()}; {kernel} loops"
-
-
-def npeg_kernel() -> bool:
-    """Tell whether the compiled loops are there."""
-    from npeg import rans
-
-    return rans.kernel is not None
+    loops = "NumPy's" if rans.kernel is None else "compiled"
+    runtime = f"ONNX Runtime {onnxruntime.__version__}; NumPy {np.__version__}"
+    return f"{runtime}; {processor()}; {loops} loops"
 
 
 def record(path: Path) -> None:
