@@ -113,3 +113,14 @@ def test_one_tile_may_be_exact_beside_another(encoded, photo):
     assert len(set(kinds)) == 2
     for parts, found in zip(ours, container.read_tiles(data)[1], strict=True):
         assert sections.EXACT not in parts or parts == found
+
+
+def test_a_tile_beside_one_by_a_residual_alone_is_as_good_as_elsewhere(encoded, photo):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 1024, 3)).astype(np.uint8)
+    both = np.concatenate([noise, np.tile(photo[:40], (1, 9, 1))[:, :1100]], axis=1)
+    (data,) = encoded({"a-visual-0-92": both}).values()
+    first, second, *_ = container.read_tiles(data)[1]
+    assert first[sections.TILE] == b""
+    assert sections.RESIDUAL in second
+    error = np.abs(npeg.decode(data).astype(float) - both)[:, 1024:]
+    assert error[:, :2].mean() < 1.8 * error[:, 8:].mean()

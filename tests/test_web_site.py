@@ -1,9 +1,7 @@
 """A built site, without Python behind it: its page, its library, its element."""
 
-import json
 import threading
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +12,6 @@ import npeg
 from npeg.errors import InputError
 from npeg.web import RUNTIME_FILES, has_runtime
 from npeg.web.build import build
-
-LAYERED = Path(__file__).with_name("golden") / "coffee-layers-256x384-q75-model8.npeg"
-SHARE = 0.2  # of it, which come at once
-REST = threading.Event()  # once the rest may come
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +28,6 @@ def built(tmp_path_factory, photo, photo_npeg):
         def log_message(self, *_):
             pass
 
-        def do_GET(self):
-            if self.path != "/slow.npeg":
-                return super().do_GET()
-            data = LAYERED.read_bytes()
-            first = round(SHARE * len(data))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data[:first])
-            self.wfile.flush()
-            REST.wait(120)
-            self.wfile.write(data[first:])
-
     folder = tmp_path_factory.mktemp("built")
     assert build(folder) > 20_000_000
     (folder / "photo.npeg").write_bytes(photo_npeg)
@@ -59,9 +40,6 @@ def built(tmp_path_factory, photo, photo_npeg):
         '<div style="height: 5000px"></div><img id="c" src="photo.npeg" loading="lazy">'
     )
     (folder / "broken.npeg").write_bytes(photo_npeg[:90])
-    (folder / "slow.html").write_text(
-        '<!doctype html><script type="module" src="npeg-img.js"></script><img src="slow.npeg">'
-    )
     (folder / "plain.html").write_text(
         '<!doctype html><script type="module" src="register.js"></script>'
         '<img id="a" src="photo.npeg" alt="A"><img id="bad" src="broken.npeg" alt="gone">'
@@ -91,34 +69,7 @@ def test_images_of_a_page_are_decoded_in_their_places(browser, built, photo):  #
     assert any("none.npeg: 404" in line["message"] for line in browser.get_log("browser"))
 
 
-PIXELS = """
-const [done, image] = [arguments[0], document.images[0]];
-const context = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
-context.drawImage(image, 0, 0);
-done([...context.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data]);
-"""
 KEPT = "caches.open('npeg-decoded').then((cache) => cache.keys()).then((keys) => done(keys.length))"
-
-
-def test_a_file_is_painted_as_it_arrives(browser, built):  # noqa: F811
-    browser.get(f"{built}fallback.png")
-    browser.get(f"{built}slow.html")
-    shown = "[document.images[0].naturalWidth, document.images[0].src]"
-    wait(browser, "document.images[0].naturalWidth === 384")
-    first = browser.execute_script(f"return {shown}")
-    assert not REST.is_set()
-    early = browser.execute_async_script(PIXELS)
-    REST.set()
-    wait(browser, f"document.images[0].src !== {json.dumps(first[1])}")
-    wait(browser, "document.images[0].complete")
-    late = browser.execute_async_script(PIXELS)
-    data = LAYERED.read_bytes()
-    with pytest.warns(UserWarning):
-        part = npeg.decode(data[: round(SHARE * len(data))], partial=True)
-    for found, expected in ((early, part), (late, npeg.decode(data))):
-        rgb = np.array(found).reshape(*expected.shape[:2], 4)[..., :3]
-        assert np.abs(rgb - expected.astype(int)).max() <= 1
-    assert np.abs(part - npeg.decode(data).astype(int)).mean() > 1
 
 
 def test_a_service_worker_decodes_plain_images_and_backgrounds(browser, built, photo, photo_npeg):  # noqa: F811
