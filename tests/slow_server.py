@@ -15,7 +15,7 @@ class SlowServer(ThreadingHTTPServer):
     before `let_through`, and a connection ends without the rest after `cut`.
     """
 
-    daemon_threads = True
+    daemon_threads = False  # whose sockets would be left open
 
     def __init__(self, folder: Path) -> None:
         self.gate = threading.Condition()
@@ -41,8 +41,15 @@ class SlowServer(ThreadingHTTPServer):
             self.gate.notify_all()
 
 
+    def server_close(self) -> None:
+        """End all connections, and wait for that."""
+        self.cut()
+        super().server_close()
+
+
 class _Handler(SimpleHTTPRequestHandler):
     server: SlowServer
+    timeout = 3  # seconds that a browser may hold a connection without a request
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
 
     def log_message(self, *_: object) -> None:
