@@ -5,9 +5,10 @@
 Four photographs of a folder, scaled to 256x256, and four made pictures whose bytes or errors jump
 from one quality to the next. Every whole quality is encoded first. Targets are what the files of
 three of these qualities have (their sizes and 3 % more; their PSNR and SSIMULACRA2 and a little
-less). Best is, of all those files, the largest within the size, or the smallest as good as asked
-for; distance is how much less of the size is used, or how many more bytes are taken, in per cent;
-below 0 where a half quality does better. Encodings are those of the picture, not of its sketch.
+less). Best is, of all those files, the one within the size that has the highest SSIMULACRA2, or the
+smallest that is as good as asked for; distance is by how many points of SSIMULACRA2 the file found
+is worse, or how many more bytes it takes, in per cent; below 0 where a half quality does better.
+Encodings are those of the picture, not of its sketch.
 """
 
 import sys
@@ -99,7 +100,7 @@ def found_by(name: str, image: Pixels, value: float) -> tuple[bytes | None, int]
 
 
 def rows_of(image: Pixels, encode: Callable[..., Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield target, value, encodings, bytes found, bytes of the best, distance in per cent."""
+    """Yield target, value, encodings, bytes found, bytes of the best, distance."""
     files = [encode(image, 2 * quality) for quality in QUALITIES]
     sizes = np.array([len(data) for data, _ in files])
     psnr = np.array([min(targets.psnr_db(image, found), 999) for _, found in files])
@@ -111,18 +112,19 @@ def rows_of(image: Pixels, encode: Callable[..., Any]) -> Iterator[tuple[Any, ..
         for name, value in (*asked, ("ssimulacra2", seen[quality] - 0.2)):
             data, count = found_by(name, image, float(value))
             if name in ("size", "bpp"):
-                best = int(sizes[sizes <= size].max())
-                distance = 100 * (1 - len(data or b"") / best)
+                best = max(range(len(files)), key=lambda i: seen[i] if sizes[i] <= size else -999)
+                distance = seen[best] - (score(image, codec.decode_pixels(data)) if data else -999)
             else:
-                best = int(sizes[(psnr if name == "psnr" else seen) >= value].min())
-                distance = 100 * (len(data) / best - 1) if data is not None else np.inf
-            yield name, f"{value:.4g}", count, len(data or b""), best, f"{distance:.2f}"
+                good = (psnr if name == "psnr" else seen) >= value
+                best = min(np.flatnonzero(good), key=lambda i: sizes[i])
+                distance = 100 * (len(data) / sizes[best] - 1) if data else np.inf
+            yield name, f"{value:.4g}", count, len(data or b""), sizes[best], f"{distance:.2f}"
 
 
 def main(folder: Path) -> None:
     """Print a row for each picture and target."""
     print("image", "target", "value", "encodings", "found_bytes", "best_bytes", end="\t", sep="\t")
-    print("distance_percent")
+    print("distance")
     for name, image in pictures(folder):
         with remembered() as encode:
             for row in rows_of(image, encode):

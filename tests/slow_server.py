@@ -40,7 +40,6 @@ class SlowServer(ThreadingHTTPServer):
             self.is_cut = True
             self.gate.notify_all()
 
-
     def server_close(self) -> None:
         """End all connections, and wait for that."""
         self.cut()
