@@ -112,5 +112,6 @@ def behind_again(coded: Coded, wanted: Levels, known: Levels) -> Coded:
     assert before is not None
     parts = {kind: data for kind, data in coded.parts.items() if kind != RESIDUAL}
     plain = Coded(parts, replace(coded.decoded, residual=None))
-    steps = Steps(before.steps[0], (*before.slopes, 0, 0, 0)[:3])
+    luma, red_blue, green = (*before.slopes, 0, 0, 0)[:3]
+    steps = Steps(before.steps[0], (luma, red_blue, green))
     return residual_behind(plain, wanted, known, steps)

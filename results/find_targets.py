@@ -116,7 +116,7 @@ def rows_of(image: Pixels, encode: Callable[..., Any]) -> Iterator[tuple[Any, ..
                 distance = seen[best] - (score(image, codec.decode_pixels(data)) if data else -999)
             else:
                 good = (psnr if name == "psnr" else seen) >= value
-                best = min(np.flatnonzero(good), key=lambda i: sizes[i])
+                best = min(np.flatnonzero(good).tolist(), key=lambda i: sizes[i])
                 distance = 100 * (len(data) / sizes[best] - 1) if data else np.inf
             yield name, f"{value:.4g}", count, len(data or b""), sizes[best], f"{distance:.2f}"
 

@@ -18,6 +18,7 @@ class SlowServer(ThreadingHTTPServer):
     daemon_threads = False  # whose sockets would be left open
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.gate = threading.Condition()
         self.allowed, self.is_cut, self.sent = 0.0, False, 0
         super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))

@@ -62,7 +62,6 @@ def slow(tmp_path_factory):
         (folder / f"{name}.html").write_text(script + body)
     with SlowServer(folder) as server:
         threading.Thread(target=server.serve_forever, daemon=True, args=(0.01,)).start()
-        server.folder = folder
         yield server
         server.shutdown()
 

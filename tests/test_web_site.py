@@ -9,6 +9,7 @@ from PIL import Image
 from test_web_page import ROWS, browser, choose, fade, save, text, wait  # noqa: F401  # a fixture
 
 import npeg
+from npeg import container
 from npeg.errors import InputError
 from npeg.web import RUNTIME_FILES, has_runtime
 from npeg.web.build import build
@@ -151,7 +152,7 @@ def test_alpha_goes_through_the_library(browser, built):  # noqa: F811
         """
     )
     pixels = (np.arange(4 * 20 * 30) * 7 % 256).astype(np.uint8).reshape(30, 20, 4)
-    lossless = npeg.info(npeg.encode(pixels, effort=0)).lossless
+    lossless = container.info(npeg.encode(pixels, effort=0)).lossless
     assert found == [True, lossless, True]
     browser.get_log("browser")
 
