@@ -12,6 +12,7 @@ Source: Malvar and Sullivan 2003, JVT-I014 (YCoCg-R).
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass, replace
 from itertools import product
@@ -36,11 +37,28 @@ KEPT = 3  # methods that are compared again
 FEWEST = 64  # pixels to fit a prediction to
 MOST = 1 << 14  # pixels that it is fitted to, about
 ROUNDS = 3  # of fitting, each with less weight for what is far off
+MOST_REMEMBERED, LONGEST_REMEMBERED = 16, 1 << 16  # payloads, and bytes of each
+_REMEMBERED: dict[bytes, bytes] = {}
 _LENGTH = struct.Struct("<H")
 
 
 def encode(pixels: Samples, bits: int = 8) -> bytes:
-    """Return the payload of pixels, (H, W) or (H, W, 3), whose samples have so many bits."""
+    """Return the payload of pixels, (H, W) or (H, W, 3), whose samples have so many bits.
+
+    Short ones are remembered for a while: a target encodes the same tile at several qualities.
+    """
+    digest = hashlib.sha256(pixels.tobytes())
+    key = digest.digest() + repr((pixels.shape, pixels.dtype.str, bits)).encode()
+    payload = _REMEMBERED.pop(key, None) or _encode(pixels, bits)
+    if len(payload) <= LONGEST_REMEMBERED:
+        _REMEMBERED[key] = payload  # the last used is the last in order
+        for old in list(_REMEMBERED)[:-MOST_REMEMBERED]:
+            _REMEMBERED.pop(old, None)
+    return payload
+
+
+def _encode(pixels: Samples, bits: int) -> bytes:
+    """Return the payload of pixels by the best of all methods."""
     found = _candidates(_stacked(pixels), bits)
     if len(found) > 1:
         found = sorted(found, key=lambda candidate: candidate.cost_bits(FIRST))[:KEPT]

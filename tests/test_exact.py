@@ -181,3 +181,26 @@ def test_writer_and_reader_agree_on_any_groups() -> None:
         np.testing.assert_array_equal(reader.code(theirs, rows), symbols)
         np.testing.assert_array_equal(reader.bits(widths), values)
     reader.finish()
+
+
+def test_a_tile_is_not_tried_again_at_another_quality(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def counted(pixels: Pixels, bits: int) -> bytes:
+        tried.append(bits)
+        return encode(pixels, bits)
+
+    encode = exact._encode
+    monkeypatch.setattr(exact, "_encode", counted)
+    monkeypatch.setattr(exact, "_REMEMBERED", {})
+    stripes = np.add.outer(np.arange(40), 7 * np.arange(30)).astype(np.uint8)
+    assert exact.encode(stripes) == exact.encode(stripes.copy())
+    assert len(tried) == 1
+    exact.encode(stripes.T)
+    exact.encode(stripes, bits=9)
+    assert len(tried) == 3
+    for number in range(exact.MOST_REMEMBERED):
+        exact.encode(np.full((1, 1), number, np.uint8))
+    assert len(exact._REMEMBERED) == exact.MOST_REMEMBERED
+    exact.encode(stripes)
+    assert len(tried) == 4 + exact.MOST_REMEMBERED
