@@ -76,7 +76,11 @@ def started(folder):
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield _connected(f"ws://127.0.0.1:{port}/session")
+        firefox = _connected(f"ws://127.0.0.1:{port}/session")
+        try:
+            yield firefox
+        finally:
+            firefox.socket.close()
     finally:
         process.terminate()
         process.wait(30)
