@@ -1,6 +1,6 @@
 """Photographs through Chromium and Python, both ways: how far pixels are apart, and bytes.
 
-    python results/browser-2026-11/photographs.py FOLDER > results/browser-2026-11/photographs.tsv
+    python results/browser-2026-11/both_ways.py FOLDER > results/browser-2026-11/both-ways.tsv
 
 Each photograph is encoded by Python at a quality, decoded by the page's codec and by Python, and
 what the page decoded is encoded by the page in one pass and decoded by Python. Needs what
